@@ -1,0 +1,150 @@
+"""The settings of a run, one frozen and typed tree. Its keys are those of the YAML files that Levanter's users have."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+
+
+class WandbConfig(_Section):
+    """Weights & Biases. Present means on; needs the extra `wandb`."""
+
+    project: str | None = None
+    """The project to log to."""
+    entity: str | None = None
+    """The team or user that owns the project."""
+    name: str | None = None
+    """The name of the run; the run folder's name if not given."""
+    group: str | None = None
+    """The group that the run belongs to."""
+    tags: Names = ()
+    """Tags of the run."""
+    mode: Literal["online", "offline", "disabled"] | None = None
+    """How wandb works; by default as the environment variable WANDB_MODE says."""
+
+
+class TensorBoardConfig(_Section):
+    """TensorBoard. Present means on; needs the extra `tensorboard`."""
+
+    folder: str | None = None
+    """Where the event files go; `tensorboard/` in the run folder if not given."""
+
+
+class TrainerConfig(_Section):
+    """How to train."""
+
+    num_train_steps: Count | None = None
+    """Optimiser steps; by default what the task's data and the method need (see `sofit config`)."""
+    train_batch_size: Count = 16
+    """Examples in one step."""
+    seed: int = 0
+    """Decides the order of the examples, the adapters' first values and dropout."""
+    mp: str = "p=f32,c=f32"
+    """Mixed precision, as jmp writes it: p= for stored parameters, c= for computing."""
+    share_prefix: bool = True
+    """Compute a prompt that several examples share once, not once for each. The result is the same."""
+    max_length: Count = 2048
+    """The most tokens of one example, prompt and completion together. A longer one is an error."""
+    micro_batch_tokens: Count = 8192
+    """The most tokens that go through the model at once; larger batches accumulate gradients over several passes."""
+    tensor_parallel_axes: Names = ()
+    """Axes of the model to split over the mesh axis `model`: mlp, heads."""
+    mesh: dict[str, int] = {"data": -1}
+    """Devices along each mesh axis, `data` and `model`; -1 takes all that are left."""
+    checkpoint_every: Count | None = None
+    """Steps between checkpoints; by default a tenth of the run."""
+    keep_checkpoints: Count = 1
+    """How many of the latest checkpoints to keep, besides the best one."""
+    wandb: WandbConfig | None = None
+    tensorboard: TensorBoardConfig | None = None
+
+
+class OptimizerConfig(_Section):
+    """AdamW and its learning rate."""
+
+    learning_rate: Positive | None = None
+    """The highest learning rate; by default 1e-3 for LoRA and 1e-4 for full fine-tuning."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay (AdamW), on matrices only."""
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.95
+    epsilon: Positive = 1e-8
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Gradients are scaled down to this norm; 0 turns that off."""
+    lr_schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up."""
+    min_lr_ratio: Fraction = 0.1
+    """Where the schedule ends, as a share of the learning rate."""
+    warmup: Annotated[float, Field(ge=0)] = 0.05
+    """Steps over which the learning rate rises from 0: a share of the run if below 1, else a number of steps."""
+
+
+class LoraConfig(_Section):
+    """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685). Present means LoRA, absent means full fine-tuning."""
+
+    r: Count = 8
+    """The rank of each adapter."""
+    alpha: Positive = 8.0
+    """Adapters are scaled by alpha / r."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of an adapter's inputs that is dropped in training."""
+    rslora: bool = False
+    """Scale by alpha / sqrt(r) instead (Kalajdzievski 2023, arXiv:2312.03732)."""
+    target_modules: Names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    """The linear layers that get an adapter."""
+
+
+class EvaluationConfig(_Section):
+    """Evaluation by generation: the model writes outputs, the task scores them."""
+
+    split: str = "validation"
+    """The split to evaluate on."""
+    limit: Count | None = 100
+    """The most examples to evaluate, the first ones; null for all."""
+    every: Count | None = None
+    """Steps between evaluations during training; by default only before and after."""
+    batch_size: Count = 32
+    """Examples generated at a time."""
+    max_new_tokens: Count | None = None
+    """The most tokens of one output; by default a little more than the longest target needs."""
+    metric: str | None = None
+    """The metric that chooses the best checkpoint and stops early; by default the task's first."""
+    patience: Count | None = None
+    """Stop after this many evaluations without a better metric; by default never."""
+
+
+class Config(_Section):
+    """Everything that decides a run. `sofit config` prints it resolved."""
+
+    task: str = "viggo"
+    """The task to learn (`sofit tasks` lists them)."""
+    task_options: dict[str, Any] = {}
+    """The task's own options (`sofit tasks NAME` lists them)."""
+    plugins: Names = ()
+    """Paths of one-file plugins to load."""
+    model: str = "smollm2-135m"
+    """The model to start from: a short name, a Hugging Face or run folder, a .gguf file, or a name on the Hub."""
+    data: str | None = None
+    """Where the examples are: demo, a folder, a file, or hf:NAME; by default the task's own choice."""
+    data_cache_dir: str | None = None
+    """Where tokenised data is kept between runs."""
+    out: str | None = None
+    """The run folder; by default runs/TASK-METHOD-NUMBER."""
+    trainer: TrainerConfig = TrainerConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    lora: LoraConfig | None = None
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @property
+    def method(self) -> Literal["lora", "full"]:
+        """What is trained: adapters, or every weight."""
+        return "full" if self.lora is None else "lora"

@@ -1,0 +1,79 @@
+"""What a run is and what it tells its observers: frozen records, passed to the life-cycle hooks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sofit.task import Prediction, Scores, Task
+
+if TYPE_CHECKING:
+    from sofit.config import Config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A training run: where it writes, what it was asked for, and what it trains on."""
+
+    folder: Path
+    config: "Config"
+    task: Task
+    model_name: str
+    last_step: int
+    """The number of the last step that is planned; steps count from 1."""
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """Facts that results.json repeats: counts of examples, parameters and tokens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRecord:
+    """One optimiser step; a line of metrics.jsonl has these fields."""
+
+    step: int
+    """From 1."""
+    loss: float
+    """Mean cross-entropy over the completion tokens of the batch, in nats."""
+    learning_rate: float
+    gradient_norm: float
+    """Over all trainable arrays, before clipping."""
+    examples: int
+    completion_tokens: int
+    """Tokens that carry loss."""
+    computed_tokens: int
+    """Tokens that went through the model, padding included."""
+    examples_per_second: float
+    seconds: float
+    """Wall time of the step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One evaluation."""
+
+    when: Literal["before", "step", "after"]
+    step: int
+    """The steps taken before it; 0 for the untrained model."""
+    split: str
+    constrained: bool
+    """Whether the grammar chose among the model's tokens."""
+    scores: Scores
+    predictions: Sequence[Prediction]
+    seconds: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Figures of the generation itself: tokens, tokens a second, share of steps at which the mask changed the choice."""
+
+    @property
+    def n(self) -> int:
+        """The number of examples."""
+        return len(self.predictions)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How training ended."""
+
+    status: Literal["finished", "stopped", "failed"]
+    step: int
+    """The last step taken."""
+    reason: str = ""
+    """Why it stopped early or failed."""
