@@ -1,0 +1,1 @@
+"""sofit_grammars"""
