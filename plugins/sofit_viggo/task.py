@@ -1,0 +1,61 @@
+"""The task: from a sentence about video games to the function call that it means.
+
+    Sentence: Have you tried Little Big Adventure? It's a third person game for the PC.
+    Output: recommend(name[Little Big Adventure], player_perspective[third person], platforms[PC])
+
+ViGGO turned around: Juraska, Bowden and Walker, "ViGGO: A Video Game Corpus for Data-To-Text Generation in Open-Domain
+Conversation", INLG 2019 (W19-8623), made the data to get from the call to the sentence.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from sofit import Example, Grammar, Prediction, Scores, SofitError, Task, read_split
+from sofit_viggo.calls import GRAMMAR, parse_call
+from sofit_viggo.demo import demo_split
+from sofit_viggo.metrics import HEADLINE, score_calls
+from sofit_viggo.prompt import PROMPT_STYLES, PromptStyle, prompt_for
+from sofit_viggo.sources import example_from
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViggoTask(Task):
+    """Sentences about video games to function calls."""
+
+    name: ClassVar[str] = "viggo"
+    description: ClassVar[str] = "sentences about video games to function calls (ViGGO)"
+    grammar: ClassVar[Grammar | None] = GRAMMAR
+    headline: ClassVar[Sequence[str]] = HEADLINE
+
+    prompt_style: PromptStyle = field(
+        default="long",
+        metadata={"help": "none: the sentence alone; short: with an instruction; long: with worked examples as well"},
+    )
+    demo_seed: int = field(default=0, metadata={"help": "draws another demo set"})
+
+    def __post_init__(self) -> None:
+        if self.prompt_style not in PROMPT_STYLES:
+            raise SofitError(f"Option 'prompt_style' must be one of {', '.join(PROMPT_STYLES)}. Got {self.prompt_style!r}.")
+
+    def load(self, split: str) -> Iterator[Example]:
+        """Yields the demo set, or the rows of `data`."""
+        if self.is_demo:
+            for index, (sentence, call) in enumerate(demo_split(split, self.demo_seed)):
+                yield Example(id=f"{split}-{index}", input=sentence, target=call)
+        else:
+            for index, record in enumerate(read_split(self.data, split)):
+                yield example_from(record, id=f"{split}-{index}")
+
+    def prompt(self, example: Example) -> str:
+        """Returns the shared prompt, the sentence, and where the call begins."""
+        return prompt_for(example.input, self.prompt_style)
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        """Scores function calls; see `sofit_viggo.metrics`."""
+        return score_calls(predictions)
+
+    def canonical(self, text: str, example: Example) -> str:
+        """Returns the call with its attributes in the order of the data. The order inside a list counts, so it stays."""
+        call = parse_call(text)
+        return text if call is None else str(call.in_order())
