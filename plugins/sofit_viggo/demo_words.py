@@ -40,12 +40,12 @@ AGE_RATINGS = {
 """The value, and what people call it."""
 
 GENRES = (
-    "action", "action, platformer", "action, strategy", "action-adventure", "action-adventure, puzzle", "action-
-    adventure, shooter", "adventure, indie", "adventure, point-and-click", "adventure, puzzle", "adventure, role-playing",
-    "arcade", "driving/racing", "driving/racing, simulation", "driving/racing, sport", "fighting", "indie, platformer",
-    "indie, platformer, puzzle", "indie, puzzle", "indie, strategy", "music", "platformer", "puzzle", "role-playing", "role-
-    playing, strategy", "shooter", "simulation", "simulation, sport", "simulation, strategy", "sport", "strategy",
-    "vehicular combat",
+    "action", "action, platformer", "action, strategy", "action-adventure", "action-adventure, puzzle",
+    "action-adventure, shooter", "adventure, indie", "adventure, point-and-click", "adventure, puzzle",
+    "adventure, role-playing", "arcade", "driving/racing", "driving/racing, simulation", "driving/racing, sport", "fighting",
+    "indie, platformer", "indie, platformer, puzzle", "indie, puzzle", "indie, strategy", "music", "platformer", "puzzle",
+    "role-playing", "role-playing, strategy", "shooter", "simulation", "simulation, sport", "simulation, strategy", "sport",
+    "strategy", "vehicular combat",
 )  # fmt: skip
 
 SPOKEN_GENRES = {"driving/racing": ("driving/racing", "racing", "driving"), "sport": ("sport", "sports")}
