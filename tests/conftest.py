@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from sofit.pretrained import Pretrained, load_pretrained
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -10,3 +12,9 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the data in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Pretrained:
+    """The real default model, found as a user's first run finds it: in the cache, on the Hub, or as a wheel."""
+    return load_pretrained("smollm2-135m")

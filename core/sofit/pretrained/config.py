@@ -22,14 +22,14 @@ _DEFAULT_ROPE_THETA = 10000.0
 def normalise_config(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Returns the config with every default filled in, in the spelling that transformers 4 and 5 both read.
 
-    `rope_theta` is a number, and `rope_scaling` is None or a dict with `rope_type`; there is no `rope_parameters`, and `dtype`
-    replaces `torch_dtype`. `sliding_window` is None where the model does not use one.
+    `rope_theta` is a number, and `rope_scaling` is None or a dict with `rope_type`; there is no `rope_parameters`, and the type
+    of the weights is `torch_dtype`. `sliding_window` is None where the model does not use one.
 
     Raises:
         SofitError: the model is of a family that sofit does not support, or quantised; `where` names it.
     """
     family = config.get("model_type")
-    if family not in _DEFAULTS:
+    if not isinstance(family, str) or family not in _DEFAULTS:
         raise SofitError(f"{where} is a model of type {family!r}. Supported types: {', '.join(MODEL_TYPES)}.")
     if config.get("quantization_config"):
         method = config["quantization_config"].get("quant_method", "unknown")
@@ -39,7 +39,7 @@ def normalise_config(config: Mapping[str, Any], where: str) -> dict[str, Any]:
         normal["num_key_value_heads"] = normal["num_attention_heads"]
     if normal.get("head_dim") is None:
         normal["head_dim"] = normal["hidden_size"] // normal["num_attention_heads"]
-    if family.startswith("qwen") and not normal.pop("use_sliding_window", False):
+    if family.startswith("qwen") and not normal.get("use_sliding_window"):
         normal["sliding_window"] = None
     normal.setdefault("sliding_window", None)
 
@@ -49,7 +49,6 @@ def normalise_config(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     kind = scaling.pop("rope_type", None) or scaling.pop("type", None) or "default"
     scaling.pop("type", None)
     normal["rope_scaling"] = None if kind == "default" else {"rope_type": kind, **scaling}
-    dtype = normal.pop("torch_dtype", None)
-    if dtype is not None:
-        normal.setdefault("dtype", dtype)
+    if dtype := normal.pop("dtype", None):
+        normal["torch_dtype"] = dtype
     return normal

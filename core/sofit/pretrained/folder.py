@@ -1,7 +1,7 @@
 """Reading a folder in the layout of the Hugging Face Hub: config.json, safetensors, tokenizer files."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ def read_folder(folder: Path, name: str, source: str) -> Pretrained:
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise SofitError(f"{folder} holds a PEFT adapter, not a model. Merge it into its base model, and give that folder.")
-        raise SofitError(f"{folder} is no model folder: it has no config.json.")
+        raise SofitError(f"{folder} is no model folder: it has neither a config.json nor a folder model/ that has one.")
     config = normalise_config(_read_json(folder / "config.json"), str(folder))
     tensors = SafetensorsFiles.of(folder)
     fast = _read_tokenizer(folder)
@@ -127,6 +127,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _unique(ids: list[int | list[int] | None]) -> tuple[int, ...]:
+def _unique(ids: Sequence[Any]) -> tuple[int, ...]:
+    """Returns each id once; an entry is an id, a list of them, or None."""
     flat = [id for entry in ids if entry is not None for id in (entry if isinstance(entry, list) else [entry])]
     return tuple(dict.fromkeys(flat))

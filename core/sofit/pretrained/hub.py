@@ -7,8 +7,8 @@ from sofit.errors import SofitError
 _PROBE_SECONDS = 5.0
 """How long the Hub may take for its first answer, before it counts as out of reach."""
 
-_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt")
-_OTHER_FILES = ("*/*", "consolidated*")
+_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+_OTHER_FILES = ["*/*", "consolidated*"]
 
 
 class HubError(SofitError):
@@ -46,10 +46,8 @@ def fetch_from_hub(name: str) -> Path:
     except RepositoryNotFoundError as error:
         raise HubError(f"The Hub has no model {name}. If it is a private one, run `hf auth login`.") from error
     except Exception as error:  # The Hub's client raises kinds of several libraries for "not reachable".
-        reason = str(error).strip().splitlines()
-        raise HubError(
-            f"Cannot reach the Hugging Face Hub for {name}: {reason[0] if reason else type(error).__name__}."
-        ) from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise HubError(f"Cannot get {name} from the Hugging Face Hub: {reason}.") from error
 
 
 def _check_files(name: str, files: list[str]) -> None:

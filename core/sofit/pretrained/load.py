@@ -36,12 +36,11 @@ KNOWN_MODELS: Mapping[str, KnownModel] = {
 }
 """By short name."""
 
+_log = logging.getLogger(__name__)
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
-def load_pretrained(
-    name_or_path: str, cache_folder: Path | None = None, notify: Callable[[str], None] = logging.getLogger(__name__).info
-) -> Pretrained:
+def load_pretrained(name_or_path: str, cache_folder: Path | None = None, notify: Callable[[str], None] = _log.info) -> Pretrained:
     """Loads a model: a short name, a run folder, a Hugging Face folder, a .gguf file, or a name on the Hub.
 
     `notify` is told, a line at a time, where the model is looked for when that may take long.
@@ -60,8 +59,8 @@ def load_pretrained(
         return _read_gguf(path, name_or_path, str(path))
     if path.suffix == ".gguf" or not _HUB_NAME.fullmatch(name_or_path):
         raise SofitError(
-            f"There is no model {name_or_path!r}. A model is a short name ({', '.join(KNOWN_MODELS)}), a run folder, a Hugging Face"
-            f" folder, a .gguf file, or a name on the Hub (org/name).{did_you_mean(name_or_path, KNOWN_MODELS)}"
+            f"There is no model {name_or_path!r}. A model is a short name ({', '.join(KNOWN_MODELS)}), a run folder,"
+            f" a Hugging Face folder, a .gguf file, or a name on the Hub (org/name).{did_you_mean(name_or_path, KNOWN_MODELS)}"
         )
     return _load_from_hub(name_or_path, notify)
 

