@@ -2,21 +2,56 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from sofit.errors import SofitError
+from sofit.precision import parse_precision
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """A part of the configuration. Each attribute's docstring is its documentation everywhere: help, errors, docs/config.md."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+def _refuse_switch(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("true and false are not numbers")
+    return value
 
 
-class WandbConfig(_Section):
-    """Weights & Biases. Present means on; needs the extra `wandb`."""
+def _listed(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _check_precision(policy: str) -> str:
+    try:
+        parse_precision(policy)
+    except SofitError as error:
+        raise ValueError(str(error)) from error
+    return policy
+
+
+def _check_mesh(mesh: dict[str, int]) -> dict[str, int]:
+    if any(size != -1 and size < 1 for size in mesh.values()) or list(mesh.values()).count(-1) > 1:
+        raise ValueError("a size is 1 or more, or -1 on one axis for all devices that are left")
+    return mesh
+
+
+# Number types read text too, since YAML 1.1 takes 2E-5 for text, but not true and false, which Python takes for 1 and 0.
+Integer = Annotated[int, BeforeValidator(_refuse_switch)]
+Number = Annotated[float, BeforeValidator(_refuse_switch)]
+Count = Annotated[Integer, Field(ge=1)]
+Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Axes = Annotated[tuple[Literal["mlp", "heads"], ...], BeforeValidator(_listed)]
+Mesh = Annotated[dict[Literal["data", "model"], Integer], AfterValidator(_check_mesh)]
+
+
+class WandbConfig(Section):
+    """Weights & Biases."""
 
     project: str | None = None
     """The project to log to."""
@@ -32,70 +67,75 @@ class WandbConfig(_Section):
     """How wandb works; by default as the environment variable WANDB_MODE says."""
 
 
-class TensorBoardConfig(_Section):
-    """TensorBoard. Present means on; needs the extra `tensorboard`."""
+class TensorBoardConfig(Section):
+    """TensorBoard."""
 
     folder: str | None = None
     """Where the event files go; `tensorboard/` in the run folder if not given."""
 
 
-class TrainerConfig(_Section):
+class TrainerConfig(Section):
     """How to train."""
 
     num_train_steps: Count | None = None
     """Optimiser steps; by default what the task's data and the method need (see `sofit config`)."""
     train_batch_size: Count = 16
     """Examples in one step."""
-    seed: int = 0
+    seed: Integer = 0
     """Decides the order of the examples, the adapters' first values and dropout."""
-    mp: str = "p=f32,c=f32"
-    """Mixed precision, as jmp writes it: p= for stored parameters, c= for computing."""
+    mp: Annotated[str, AfterValidator(_check_precision)] = "p=f32,c=f32"
+    """Mixed precision, as jmp writes it: p= for stored parameters, c= for computing; f32 or bfloat16."""
     share_prefix: bool = True
     """Compute a prompt that several examples share once, not once for each. The result is the same."""
     max_length: Count = 2048
     """The most tokens of one example, prompt and completion together. A longer one is an error."""
     micro_batch_tokens: Count = 8192
     """The most tokens that go through the model at once; larger batches accumulate gradients over several passes."""
-    tensor_parallel_axes: Names = ()
+    tensor_parallel_axes: Axes = ()
     """Axes of the model to split over the mesh axis `model`: mlp, heads."""
-    mesh: dict[str, int] = {"data": -1}
+    mesh: Mesh = {"data": -1}
     """Devices along each mesh axis, `data` and `model`; -1 takes all that are left."""
     checkpoint_every: Count | None = None
     """Steps between checkpoints; by default a tenth of the run."""
     keep_checkpoints: Count = 1
     """How many of the latest checkpoints to keep, besides the best one."""
     wandb: WandbConfig | None = None
+    """Weights & Biases; `{}` turns it on with its defaults. Needs the extra `wandb`."""
     tensorboard: TensorBoardConfig | None = None
+    """TensorBoard; `{}` turns it on with its defaults. Needs the extra `tensorboard`."""
 
 
-class OptimizerConfig(_Section):
+class OptimizerConfig(Section):
     """AdamW and its learning rate."""
 
     learning_rate: Positive | None = None
     """The highest learning rate; by default 1e-3 for LoRA and 1e-4 for full fine-tuning."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: NonNegative = 0.0
     """Decoupled weight decay (AdamW), on matrices only."""
     beta1: Fraction = 0.9
+    """Decay of the running mean of the gradients."""
     beta2: Fraction = 0.95
+    """Decay of the running mean of their squares."""
     epsilon: Positive = 1e-8
-    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0
+    """Added to the root of that mean, so that nothing is divided by 0."""
+    max_grad_norm: NonNegative = 1.0
     """Gradients are scaled down to this norm; 0 turns that off."""
     lr_schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """How the learning rate falls after the warm-up."""
     min_lr_ratio: Fraction = 0.1
     """Where the schedule ends, as a share of the learning rate."""
-    warmup: Annotated[float, Field(ge=0)] = 0.05
+    warmup: NonNegative = 0.05
     """Steps over which the learning rate rises from 0: a share of the run if below 1, else a number of steps."""
 
 
-class LoraConfig(_Section):
+class LoraConfig(Section):
     """Low-rank adapters (Hu et al. 2021, arXiv:2106.09685). Present means LoRA, absent means full fine-tuning."""
 
     r: Count = 8
     """The rank of each adapter."""
     alpha: Positive = 8.0
     """Adapters are scaled by alpha / r."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Share of an adapter's inputs that is dropped in training."""
     rslora: bool = False
     """Scale by alpha / sqrt(r) instead (Kalajdzievski 2023, arXiv:2312.03732)."""
@@ -103,10 +143,10 @@ class LoraConfig(_Section):
     """The linear layers that get an adapter."""
 
 
-class EvaluationConfig(_Section):
+class EvaluationConfig(Section):
     """Evaluation by generation: the model writes outputs, the task scores them."""
 
-    split: str = "validation"
+    split: Literal["train", "validation", "test"] = "validation"
     """The split to evaluate on."""
     limit: Count | None = 100
     """The most examples to evaluate, the first ones; null for all."""
@@ -122,13 +162,13 @@ class EvaluationConfig(_Section):
     """Stop after this many evaluations without a better metric; by default never."""
 
 
-class Config(_Section):
+class Config(Section):
     """Everything that decides a run. `sofit config` prints it resolved."""
 
     task: str = "viggo"
-    """The task to learn (`sofit tasks` lists them)."""
+    """The task to learn; `sofit tasks` lists them."""
     task_options: dict[str, Any] = {}
-    """The task's own options (`sofit tasks NAME` lists them)."""
+    """The task's own options; `sofit tasks NAME` lists them."""
     plugins: Names = ()
     """Paths of one-file plugins to load."""
     model: str = "smollm2-135m"
@@ -140,9 +180,13 @@ class Config(_Section):
     out: str | None = None
     """The run folder; by default runs/TASK-METHOD-NUMBER."""
     trainer: TrainerConfig = TrainerConfig()
+    """How to train."""
     optimizer: OptimizerConfig = OptimizerConfig()
+    """The optimiser, AdamW, and its learning rate."""
     lora: LoraConfig | None = None
+    """Low-rank adapters. A file with this section means LoRA, one without means full fine-tuning."""
     evaluation: EvaluationConfig = EvaluationConfig()
+    """Evaluation by generation: the model writes outputs, the task scores them."""
 
     @property
     def method(self) -> Literal["lora", "full"]:
