@@ -1,0 +1,164 @@
+"""Saying what is wrong with a text that is not in the language, where, and what was probably meant."""
+
+import difflib
+
+from sofit.grammar.problem import EMPTY, TRAILING_TEXT, TRUNCATED, UNEXPECTED_CHARACTER, UNEXPECTED_TOKEN, Problem
+from sofit.grammar.recogniser import END, Recogniser, Stop
+from sofit.grammar.terminals import Terminals
+
+_LISTED = 14
+_LONGEST_EXCERPT = 40
+_LEAST_LIKENESS = 0.6
+_MOST_CLOSING_TOKENS = 5
+
+
+def diagnose(text: str, recogniser: Recogniser, terminals: Terminals) -> Problem | None:
+    """Returns what is wrong with `text`, at the place where a writer would mend it; None where nothing is."""
+    stop = recogniser.stop(text)
+    if stop is None:
+        return None
+    if not text.strip():
+        holds = "holds only white space" if text else "is empty"
+        expected = terminals.spell(recogniser.expected(recogniser.start))
+        return Problem.at(text, 0, EMPTY, f"The output {holds}. Expected {listing(expected)}.", found=text, expected=expected)
+    return _missing(text, stop, recogniser, terminals) or _unexpected(text, stop, recogniser, terminals)
+
+
+def closing(stack: tuple[int, ...], recogniser: Recogniser, terminals: Terminals) -> str | None:
+    """Returns the shortest run of fixed texts that completes an output in this state of the parser; None where there is none."""
+    ways = [(stack, "")]
+    for _ in range(_MOST_CLOSING_TOKENS):
+        longer = []
+        for state, written in ways:
+            expected = recogniser.expected(state)
+            if END in expected:
+                return written
+            fixed = sorted(terminal for terminal in expected if len(terminals.values.get(terminal, ())) == 1)
+            longer += [(recogniser.after(state, terminal), written + terminals.values[terminal][0]) for terminal in fixed]
+        # By length, so that `)` is tried before `, `.
+        ways = sorted(longer, key=lambda way: len(way[1]))[:_LISTED]
+    return None
+
+
+def _missing(text: str, stop: Stop, recogniser: Recogniser, terminals: Terminals) -> Problem | None:
+    """Finds a bracket or the like that was left out: put there, the rest of the text fits.
+
+    It may be missing well before the stop, since open text runs on over what should follow it: in `name[Portal, genres[indie]`
+    the value goes up to the second bracket.
+    """
+    if stop.at_end and not _runs_on(stop, terminals):
+        return None
+    places = [stop.offset] if not stop.at_end else []
+    stacks = {stop.offset: stop.stack}
+    if _runs_on(stop, terminals):
+        start, terminal, before = stop.tokens[-1]
+        after = recogniser.after(before, terminal)
+        inside = [place for place in range(start + 1, stop.offset) if not text[place].isalnum()]
+        stacks |= dict.fromkeys(inside, after)
+        places = inside + places
+    for place in places:
+        for literal in terminals.closed(recogniser.expected(stacks[place])):
+            start, _, before = stop.tokens[-1] if stop.tokens else (0, "", recogniser.start)
+            if recogniser.reach(text[:place] + literal + text[place:], before, start) is None:
+                found = _word(text, place)
+                message = f"{literal!r} is missing before {_shorten(text[place:])}."
+                return Problem.at(text, place, UNEXPECTED_TOKEN, message, found=found, expected=(literal,), suggestion=literal)
+    return None
+
+
+def _runs_on(stop: Stop, terminals: Terminals) -> bool:
+    return bool(stop.tokens) and terminals.is_open(stop.tokens[-1][1])
+
+
+def _unexpected(text: str, stop: Stop, recogniser: Recogniser, terminals: Terminals) -> Problem:
+    offset, stack = stop.offset, stop.stack
+    if _is_glued(text, stop, terminals):
+        # "informs": the lexer took "inform" and stops at the "s", but the word is what is wrong.
+        offset, _, stack = stop.tokens[-1]
+    names = recogniser.expected(stack)
+    expected = terminals.spell(names)
+    choices = terminals.closed(names)
+    rest = text[offset:]
+    begun = tuple(choice for choice in choices if choice.startswith(rest))
+    if begun:
+        ending = closing(stack, recogniser, terminals) if not rest else begun[0] if len(begun) == 1 else None
+        after = f"in the middle of {rest!r}" if rest else "too early"
+        message = f"The output ends {after}. Expected {listing(expected if not rest else begun)}."
+        return Problem.at(text, len(text), TRUNCATED, message, expected=expected if not rest else begun, suggestion=ending)
+    if not rest:
+        message = f"The output ends too early. Expected {listing(expected)}."
+        return Problem.at(text, offset, TRUNCATED, message, expected=expected)
+    found, meant = _nearest(text, offset, choices, terminals)
+    if END in names and meant is None:
+        message = f"Text follows the end of the output: {_shorten(rest)}."
+        return Problem.at(text, offset, TRAILING_TEXT, message, found=rest, expected=expected)
+    code = UNEXPECTED_TOKEN if found in terminals.literals else UNEXPECTED_CHARACTER
+    hint = f" Did you mean {meant!r}?" if meant else ""
+    message = f"{_ended(text, stop, terminals)}Expected {listing(expected)}, but found {_shorten(found)}.{hint}"
+    # A bracket that alone fits is what to write there, though nobody would mistake it for what was found.
+    suggestion = meant or (choices[0] if len(expected) == 1 and choices else None)
+    return Problem.at(text, offset, code, message, found=found, expected=expected, suggestion=suggestion)
+
+
+def _ended(text: str, stop: Stop, terminals: Terminals) -> str:
+    """Says that an open terminal was full, where text goes on within a word: a fifth digit of a year."""
+    if not _is_inside_word(text, stop.offset) or not _runs_on(stop, terminals):
+        return ""
+    start, terminal, _ = stop.tokens[-1]
+    return f"{terminals.name(terminal)} ends after {_shorten(text[start : stop.offset])}. "
+
+
+def _is_glued(text: str, stop: Stop, terminals: Terminals) -> bool:
+    return bool(stop.tokens) and not _runs_on(stop, terminals) and _is_inside_word(text, stop.offset)
+
+
+def _is_inside_word(text: str, offset: int) -> bool:
+    return 0 < offset < len(text) and _is_word(text[offset - 1]) and _is_word(text[offset])
+
+
+def _nearest(text: str, offset: int, choices: tuple[str, ...], terminals: Terminals) -> tuple[str, str | None]:
+    """Returns what stands at `offset`, and the choice it is most like, if any.
+
+    A choice may be several words, as in "E (for Everyone)"; so what stands there is read once as a word and once as far as
+    the characters of such choices go.
+    """
+    word = _word(text, offset)
+    if word in terminals.literals and word not in choices:
+        # It is well spelled, only not here: another word that resembles it would mislead.
+        return word, None
+    several = {character for choice in choices if len(choice.split()) > 1 for character in choice}
+    end = offset
+    while end < len(text) and (text[end] in several or _is_word(text[end])):
+        end += 1
+    by_folded = {choice.casefold(): choice for choice in choices}
+    for segment in dict.fromkeys((text[offset:end], word)):
+        near = difflib.get_close_matches(segment.casefold(), by_folded, n=1, cutoff=_LEAST_LIKENESS)
+        begun = [choice for choice in by_folded if choice.startswith(segment.casefold())]
+        if near or len(begun) == 1:
+            return segment, by_folded[(near or begun)[0]]
+    return word, None
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def _word(text: str, offset: int) -> str:
+    """Returns the word at `offset`, or the one character there where it is no part of a word."""
+    end = offset
+    while end < len(text) and _is_word(text[end]):
+        end += 1
+    return text[offset : max(end, offset + 1)]
+
+
+def _shorten(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_EXCERPT else text[:_LONGEST_EXCERPT] + "…")
+
+
+def listing(expected: tuple[str, ...]) -> str:
+    """Returns "'a'", "one of 'a', 'b'", or the first of many with how many more there are."""
+    if not expected:
+        return "something else"
+    shown = ", ".join(repr(text) for text in expected[:_LISTED])
+    more = f" or {len(expected) - _LISTED} others" if len(expected) > _LISTED else ""
+    return f"one of {shown}{more}" if len(expected) > 1 else shown
