@@ -1,0 +1,9 @@
+"""Reading rows of data: CSV and JSONL files on a disk or any fsspec path, folders of them, and data sets of the Hub.
+
+Every row knows where it stands, so that whatever is wrong with it can be said with file and line.
+"""
+
+from sofit.records.record import Record
+from sofit.records.splits import SPLIT_NAMES, read_split
+
+__all__ = ["SPLIT_NAMES", "Record", "read_split"]
