@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sofit import SofitError
 from sofit_grammars import builtin_grammar
 
 if TYPE_CHECKING:
@@ -67,10 +66,9 @@ class FunctionCall:
 
 def parse_call(text: str) -> FunctionCall | None:
     """Reads a text by the grammar; None where it does not parse."""
-    try:
-        tree = GRAMMAR.parse(text)
-    except SofitError:
+    if not GRAMMAR.accepts(text):
         return None
+    tree = GRAMMAR.parse(text)
     parts = [node for node in tree.children if _rule(node) in ("attribute", "question")]
     return FunctionCall(_text(tree.children[0]), tuple(_attribute(part) for part in parts if not isinstance(part, str)))
 

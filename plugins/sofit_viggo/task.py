@@ -7,15 +7,16 @@ ViGGO turned around: Juraska, Bowden and Walker, "ViGGO: A Video Game Corpus for
 Conversation", INLG 2019 (W19-8623), made the data to get from the call to the sentence.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sofit import Example, Grammar, Prediction, Scores, SofitError, Task, read_split
+from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_split
 from sofit_viggo.calls import GRAMMAR, parse_call
 from sofit_viggo.demo import demo_split
 from sofit_viggo.metrics import HEADLINE, score_calls
 from sofit_viggo.prompt import PROMPT_STYLES, PromptStyle, prompt_for
+from sofit_viggo.rules import RULES, check_call
 from sofit_viggo.sources import example_from
 
 
@@ -27,6 +28,7 @@ class ViggoTask(Task):
     description: ClassVar[str] = "sentences about video games to function calls (ViGGO)"
     grammar: ClassVar[Grammar | None] = GRAMMAR
     headline: ClassVar[Sequence[str]] = HEADLINE
+    rules: ClassVar[Mapping[str, str]] = RULES
 
     prompt_style: PromptStyle = field(
         default="long",
@@ -54,6 +56,10 @@ class ViggoTask(Task):
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """Scores function calls; see `sofit_viggo.metrics`."""
         return score_calls(predictions)
+
+    def check(self, text: str) -> Iterator[Problem]:
+        """Yields the broken rules of `sofit_viggo.rules`."""
+        return check_call(text)
 
     def canonical(self, text: str, example: Example) -> str:
         """Returns the call with its attributes in the order of the data. The order inside a list counts, so it stays."""
