@@ -48,7 +48,7 @@ def read_gguf(path: Path, name: str, source: str) -> Pretrained:
     file = GgufFile.open(path)
     config = normalise_config(config_from_gguf(file), str(path))
     tensors = GgufTensors.of(file)
-    backend, settings = tokenizer_from_gguf(file.metadata)
+    backend, settings = tokenizer_from_gguf(file)
     fast = PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False, **settings)
     ids = [file.metadata.get(f"tokenizer.ggml.{kind}_token_id") for kind in _ENDS]
     eos_ids = tuple(dict.fromkeys(id for id in ids if id is not None))

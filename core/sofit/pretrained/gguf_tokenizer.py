@@ -6,6 +6,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from sofit.errors import SofitError
+from sofit.pretrained.gguf_file import GgufFile
 
 # How a text is split before the merges: https://github.com/ggml-org/llama.cpp/blob/master/src/llama-vocab.cpp.
 _LLAMA3_SPLIT = (
@@ -14,28 +15,46 @@ _LLAMA3_SPLIT = (
 )
 _QWEN2_SPLIT = _LLAMA3_SPLIT.replace(r"\p{N}{1,3}", r"\p{N}")
 
-_NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4
+
+def _split_by(pattern: str) -> pre_tokenizers.PreTokenizer:
+    split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
+    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+_GPT2_SPLIT = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+_LLAMA3_NAMES = ("llama-bpe", "llama3", "llama-v3")
+_QWEN2_NAMES = ("qwen2", "deepseek-r1-qwen")
+_PRE_TOKENIZERS = {
+    "gpt-2": _GPT2_SPLIT,
+    "smollm": pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _GPT2_SPLIT]),
+    **dict.fromkeys(_LLAMA3_NAMES, _split_by(_LLAMA3_SPLIT)),
+    **dict.fromkeys(_QWEN2_NAMES, _split_by(_QWEN2_SPLIT)),
+}
+"""By the name of the rule, `tokenizer.ggml.pre`. The rule "default" is not among them: it only means that it was not known."""
+
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4
 _SPACE = "▁"
 _SPECIAL_TOKENS = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
 
 
-def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> tuple[Tokenizer, dict[str, Any]]:
+def tokenizer_from_gguf(file: GgufFile) -> tuple[Tokenizer, dict[str, Any]]:
     """Returns a tokenizer and what tokenizer_config.json says besides: special tokens and the chat template.
 
     Raises:
         SofitError: the file has no tokenizer, or one of a kind that sofit does not know.
     """
-    tokens, kinds = metadata.get("tokenizer.ggml.tokens"), metadata.get("tokenizer.ggml.token_type")
-    if not tokens or not kinds:
-        raise SofitError("The GGUF file holds no vocabulary. Use the model's Hugging Face folder.")
-    kind = metadata.get("tokenizer.ggml.model")
-    if kind == "gpt2":
-        tokenizer = _byte_level(metadata, tokens)
-    elif kind == "llama":
-        tokenizer = _sentencepiece(metadata, tokens)
-    else:
-        raise SofitError(f"The GGUF file has a tokenizer of kind {kind!r}. Known: gpt2, llama. Use the Hugging Face folder.")
-    tokenizer.add_special_tokens([_added(token) for token, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL])
+    metadata = file.metadata
+    tokens, kinds = metadata.get("tokenizer.ggml.tokens", []), metadata.get("tokenizer.ggml.token_type", [])
+    if not tokens or len(tokens) != len(kinds):
+        raise SofitError(f"{file.path} holds no whole vocabulary. Use the model's Hugging Face folder.")
+    match metadata.get("tokenizer.ggml.model"):
+        case "gpt2":
+            tokenizer = _byte_level(file, tokens)
+        case "llama":
+            tokenizer = _sentencepiece(metadata, tokens)
+        case other:
+            raise SofitError(f"{file.path} has a tokenizer of kind {other!r}. Known: gpt2, llama. Use the Hugging Face folder.")
+    tokenizer.add_special_tokens([_added(token) for token, kind in zip(tokens, kinds, strict=True) if kind in (_UNKNOWN, _CONTROL)])
     tokenizer.add_tokens([_added(token) for token, kind in zip(tokens, kinds, strict=True) if kind == _USER_DEFINED])
 
     ids = {name: metadata.get(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL_TOKENS.items()}
@@ -43,8 +62,7 @@ def tokenizer_from_gguf(metadata: Mapping[str, Any]) -> tuple[Tokenizer, dict[st
     if _adds_bos(metadata) and "bos_token" in settings:
         bos = settings["bos_token"]
         tokenizer.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, ids["bos_token"])])
-    settings["chat_template"] = metadata.get("tokenizer.chat_template")
-    return tokenizer, settings
+    return tokenizer, settings | {"chat_template": metadata.get("tokenizer.chat_template")}
 
 
 def _added(token: str) -> AddedToken:
@@ -57,38 +75,22 @@ def _adds_bos(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("tokenizer.ggml.add_bos_token", by_default)
 
 
-_LLAMA3_NAMES = ("llama-bpe", "llama3", "llama-v3")
-
-
-def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
+def _byte_level(file: GgufFile, tokens: list[str]) -> Tokenizer:
     """Byte-pair encoding over bytes, as GPT-2 has it."""
-    name = metadata.get("tokenizer.ggml.pre")
-    merges = [tuple(merge.split(" ", 1)) for merge in metadata.get("tokenizer.ggml.merges", ())]
-    vocabulary = {token: id for id, token in enumerate(tokens)}
-    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=name in _LLAMA3_NAMES))
-    gpt2 = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    if name == "gpt-2":
-        tokenizer.pre_tokenizer = gpt2
-    elif name == "smollm":
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), gpt2])
-    elif name in _LLAMA3_NAMES:
-        tokenizer.pre_tokenizer = _split_by(_LLAMA3_SPLIT)
-    elif name in ("qwen2", "deepseek-r1-qwen"):
-        tokenizer.normalizer = normalizers.NFC()
-        tokenizer.pre_tokenizer = _split_by(_QWEN2_SPLIT)
-    else:
-        known = ", ".join(("gpt-2", "smollm", *_LLAMA3_NAMES, "qwen2", "deepseek-r1-qwen"))
+    name = file.metadata.get("tokenizer.ggml.pre")
+    if name not in _PRE_TOKENIZERS:
         raise SofitError(
-            f"The GGUF file splits text by the rule {name!r}, which sofit does not know. Known: {known}."
+            f"{file.path} splits text by the rule {name!r}, which sofit does not know. Known: {', '.join(_PRE_TOKENIZERS)}."
             " Use the model's Hugging Face folder, whose tokenizer.json spells the rule out."
         )
+    merges = [tuple(merge.split(" ", 1)) for merge in file.metadata.get("tokenizer.ggml.merges", ())]
+    vocabulary = {token: id for id, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=name in _LLAMA3_NAMES))
+    if name in _QWEN2_NAMES:
+        tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = _PRE_TOKENIZERS[name]
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
-
-
-def _split_by(pattern: str) -> pre_tokenizers.PreTokenizer:
-    split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
-    return pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
 def _sentencepiece(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:

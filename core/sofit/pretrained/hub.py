@@ -16,14 +16,17 @@ class HubError(SofitError):
 
 
 def cached_from_hub(name: str) -> Path | None:
-    """Returns the folder in which an earlier download from the Hub lies, if there is one."""
+    """Returns the folder in which an earlier download from the Hub lies, if there is a whole one."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, local_files_only=True, allow_patterns=_FILES, ignore_patterns=_OTHER_FILES))
+        folder = Path(snapshot_download(name, local_files_only=True, allow_patterns=_FILES, ignore_patterns=_OTHER_FILES))
     except LocalEntryNotFoundError:
         return None
+    # What was cut off leaves a folder with some of the files.
+    is_whole = all((folder / file).is_file() for file in ("config.json", "tokenizer.json")) and any(folder.glob("*.safetensors"))
+    return folder if is_whole else None
 
 
 def fetch_from_hub(name: str) -> Path:

@@ -32,6 +32,11 @@ class Tokenizer:
     eos_ids: tuple[int, ...]
     """All tokens that end an output; the first one is written after a completion."""
 
+    def __post_init__(self) -> None:
+        # A tokenizer.json may carry these over from its training, and would cut prompts in silence.
+        self._backend.no_truncation()
+        self._backend.no_padding()
+
     @property
     def eos_id(self) -> int:
         """The token that is written after a completion."""
