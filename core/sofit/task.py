@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypedDict
 
 from sofit.errors import SofitError, did_you_mean
-from sofit.grammar import Grammar
+from sofit.grammar import Grammar, Problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,9 @@ class Task(abc.ABC):
     headline: ClassVar[Sequence[str]] = ()
     """The metrics to show first; the first one chooses the best checkpoint. Empty shows them all, as `score` orders them."""
 
+    rules: ClassVar[Mapping[str, str]] = {}
+    """What `check` looks for: each code, SOF101 and up, with a sentence on what is wrong."""
+
     data: str = field(default="demo", metadata={"help": "demo, a folder, a file, or hf:NAME"})
 
     @abc.abstractmethod
@@ -96,6 +99,10 @@ class Task(abc.ABC):
         assert self.grammar is not None, f"{type(self).__name__} has neither a grammar nor grammar_for"
         return self.grammar
 
+    def check(self, text: str) -> Iterable[Problem]:
+        """Yields what is wrong with an output that the grammar accepts: the `rules` that it breaks."""
+        return ()
+
     def example_for(self, text: str) -> Example:
         """Makes an example without a target from what a user typed, for `sofit generate`."""
         return Example(id="input", input=text, target="")
@@ -121,7 +128,7 @@ def check_task_class(task: type[Task]) -> None:
         faults.append('`name: ClassVar[str] = "..."` is missing')
     if task.grammar is None and task.grammar_for is Task.grammar_for:
         faults.append("neither `grammar` nor grammar_for() is defined")
-    if "__dataclass_fields__" not in vars(task) or not getattr(task, "__dataclass_params__").frozen:
+    if "__dataclass_fields__" not in vars(task) or not vars(task)["__dataclass_params__"].frozen:
         faults.append("it is not a @dataclass(frozen=True, kw_only=True)")
     else:
         missing = dataclasses.MISSING
@@ -143,8 +150,8 @@ def make_task(task: type[Task], options: Mapping[str, Any]) -> Task:
             known = ", ".join(sorted(defaults))
             raise SofitError(f"Task {task.name!r} has no option {key!r}. Options: {known}.{did_you_mean(key, defaults)}")
         default = defaults[key]
-        if isinstance(default, bool | int | float | str) and not isinstance(value, type(default)):
-            if not (isinstance(default, float) and isinstance(value, int)):
-                kind = type(default).__name__
-                raise SofitError(f"Option {key!r} of task {task.name!r} must be of type {kind}. Got {value!r}.")
+        is_number = isinstance(default, float) and isinstance(value, int)
+        if isinstance(default, bool | int | float | str) and not isinstance(value, type(default)) and not is_number:
+            kind = type(default).__name__
+            raise SofitError(f"Option {key!r} of task {task.name!r} must be of type {kind}. Got {value!r}.")
     return task(**options)
