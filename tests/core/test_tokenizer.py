@@ -4,8 +4,8 @@ import re
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sofit import SofitError, read_split
@@ -63,6 +63,16 @@ def llama3_like() -> Backend:
     backend.train_from_iterator(CORPUS, trainer)
     backend.decoder = decoders.ByteLevel()
     backend.post_processor = BOS
+    return backend
+
+
+def qwen2_like() -> Backend:
+    backend = llama3_like()
+    backend.normalizer = normalizers.NFC()
+    words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    split = pre_tokenizers.Split(Regex(words), "isolated")
+    backend.pre_tokenizer = pre_tokenizers.Sequence([split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    backend.post_processor = processors.ByteLevel(trim_offsets=False)
     return backend
 
 
@@ -182,6 +192,16 @@ def test_a_saved_tokenizer_encodes_the_same_in_transformers(tokenizer: Tokenizer
     assert loaded(prompt)["input_ids"] == tokenizer.encode_prompt(prompt)
     assert (loaded.eos_token_id, loaded.bos_token_id) == (tokenizer.fast.eos_token_id, tokenizer.bos_id)
     assert loaded.chat_template == tokenizer.fast.chat_template
+
+
+def test_a_saved_qwen2_tokenizer_encodes_the_same_in_transformers(tmp_path) -> None:
+    # For this family, transformers makes a tokenizer of its own from the vocabulary.
+    tokenizer = wrap(qwen2_like())
+    tokenizer.save(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+    for text in [*CORPUS, "a  2024 I've é\n\n ☃ release_year[2012]", "e\u0301"]:
+        assert loaded(text)["input_ids"] == tokenizer.encode_prompt(text), text
 
 
 def test_the_fingerprint_tells_tokenizers_apart(tmp_path) -> None:
