@@ -5,10 +5,11 @@ inform(developer[Quiet Kettle], name[Moth Parade], genres[puzzel])
 """
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 
 from sofit import Problem
-from sofit_viggo.calls import ATTRIBUTES, parse_call
+from sofit_viggo.calls import ATTRIBUTES
 
 OUT_OF_ORDER = "SOF101"
 REPEATED = "SOF102"
@@ -19,6 +20,9 @@ RULES: Mapping[str, str] = {
     REPEATED: "An attribute is written twice.",
     UNKNOWN_VALUE: "A genre, perspective or platform is none that the data has.",
 }
+
+_ATTRIBUTE = re.compile(rf"\b({'|'.join(ATTRIBUTES)})\[([^\]]*)\]")
+_RANKS = {name: rank for rank, name in enumerate(ATTRIBUTES)}
 
 _KNOWN_VALUES = {
     "genres": (
@@ -54,28 +58,18 @@ _KNOWN_VALUES = {
 
 
 def check_call(text: str) -> Iterator[Problem]:
-    """Yields the rules that a call breaks, from left to right; nothing for a text that does not parse."""
-    call = parse_call(text)
-    if call is None:
-        return
-    offset = len(call.function) + len("(")
+    """Yields the rules that a call breaks, from left to right. The text is one that the grammar accepts."""
     written: list[str] = []
-    for name, value in call.attributes:
-        # A call is written in one way only, so the places of its parts follow from their lengths.
-        value_offset = offset + len(name) + len("[")
+    # A value holds no bracket, so no tree is needed: this runs for each line of a file.
+    for attribute in _ATTRIBUTE.finditer(text):
+        name, value = attribute.groups()
         if name in written:
-            yield Problem.at(text, offset, REPEATED, f"Attribute {name!r} is written twice.", found=name)
-        else:
-            yield from _check_order(text, offset, name, written)
+            yield Problem.at(text, attribute.start(), REPEATED, f"Attribute {name!r} is written twice.", found=name)
+        elif later := [other for other in written if _RANKS[other] > _RANKS[name]]:
+            message = f"Attribute {name!r} must stand before {later[0]!r}."
+            yield Problem.at(text, attribute.start(), OUT_OF_ORDER, message, found=name)
         written.append(name)
-        yield from _check_values(text, value_offset, name, value)
-        offset = value_offset + len(value) + len("], ")
-
-
-def _check_order(text: str, offset: int, name: str, written: list[str]) -> Iterator[Problem]:
-    later = [other for other in written if ATTRIBUTES.index(other) > ATTRIBUTES.index(name)]
-    if later:
-        yield Problem.at(text, offset, OUT_OF_ORDER, f"Attribute {name!r} must stand before {later[0]!r}.", found=name)
+        yield from _check_values(text, attribute.start(2), name, value)
 
 
 def _check_values(text: str, offset: int, name: str, value: str) -> Iterator[Problem]:
