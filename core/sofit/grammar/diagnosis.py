@@ -60,9 +60,8 @@ def _missing(text: str, stop: Stop, recogniser: Recogniser, terminals: Terminals
         for literal in terminals.closed(recogniser.expected(stacks[place])):
             start, _, before = stop.tokens[-1] if stop.tokens else (0, "", recogniser.start)
             if recogniser.reach(text[:place] + literal + text[place:], before, start) is None:
-                found = _word(text, place)
                 message = f"{literal!r} is missing before {_shorten(text[place:])}."
-                return Problem.at(text, place, UNEXPECTED_TOKEN, message, found=found, expected=(literal,), suggestion=literal)
+                return Problem.at(text, place, UNEXPECTED_TOKEN, message, expected=(literal,), suggestion=literal)
     return None
 
 
@@ -79,15 +78,14 @@ def _unexpected(text: str, stop: Stop, recogniser: Recogniser, terminals: Termin
     expected = terminals.spell(names)
     choices = terminals.closed(names)
     rest = text[offset:]
-    begun = tuple(choice for choice in choices if choice.startswith(rest))
-    if begun:
-        ending = closing(stack, recogniser, terminals) if not rest else begun[0] if len(begun) == 1 else None
-        after = f"in the middle of {rest!r}" if rest else "too early"
-        message = f"The output ends {after}. Expected {listing(expected if not rest else begun)}."
-        return Problem.at(text, len(text), TRUNCATED, message, expected=expected if not rest else begun, suggestion=ending)
     if not rest:
         message = f"The output ends too early. Expected {listing(expected)}."
-        return Problem.at(text, offset, TRUNCATED, message, expected=expected)
+        return Problem.at(text, offset, TRUNCATED, message, expected=expected, suggestion=closing(stack, recogniser, terminals))
+    begun = tuple(choice for choice in choices if choice.startswith(rest))
+    if begun:
+        message = f"The output ends in the middle of a word: {rest!r}. Expected {listing(begun)}."
+        suggestion = begun[0] if len(begun) == 1 else None
+        return Problem.at(text, offset, TRUNCATED, message, found=rest, expected=begun, suggestion=suggestion)
     found, meant = _nearest(text, offset, choices, terminals)
     if END in names and meant is None:
         message = f"Text follows the end of the output: {_shorten(rest)}."

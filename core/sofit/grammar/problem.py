@@ -35,14 +35,18 @@ class Problem:
     """From 1, in lines of the output."""
     column: int
     """From 1, in characters."""
+    end_column: int
+    """The column after what was found, or after the line where that goes on; `column` itself where something is missing."""
     offset: int
     """From 0, in characters from the start of the output."""
+    end_offset: int
+    """The offset after what was found."""
     found: str = ""
-    """What stands there; "" where the output ends."""
+    """What stands there and should not; "" where something is missing or the output ends."""
     expected: tuple[str, ...] = ()
     """What could have stood there, as a user would write it."""
     suggestion: str | None = None
-    """The expected text that was probably meant."""
+    """What was probably meant in place of `found`."""
     severity: Severity = "error"
     """An error makes the output invalid; a warning does not."""
 
@@ -54,20 +58,19 @@ class Problem:
         code: str,
         message: str,
         *,
+        end_offset: int | None = None,
         found: str = "",
         expected: tuple[str, ...] = (),
         suggestion: str | None = None,
         severity: Severity = "error",
     ) -> "Problem":
-        """Makes a problem at an offset of `text`, whose line and column it works out."""
+        """Makes a problem of the characters of `text` from `offset` on; they are `found`, unless `end_offset` ends them."""
         line = text.count("\n", 0, offset) + 1
         column = offset - text.rfind("\n", 0, offset)
-        return cls(code, message, line, column, offset, found, expected, suggestion, severity)
-
-    @property
-    def end_column(self) -> int:
-        """The column after the last character of `found`, or of its first line."""
-        return self.column + len(self.found.split("\n", 1)[0])
+        end_offset = offset + len(found) if end_offset is None else end_offset
+        line_end = text.find("\n", offset, end_offset)
+        end_column = column + (end_offset if line_end < 0 else line_end) - offset
+        return cls(code, message, line, column, end_column, offset, end_offset, found, expected, suggestion, severity)
 
     def __str__(self) -> str:
         return f"{self.line}:{self.column}: {self.code} {self.message}"

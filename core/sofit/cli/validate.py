@@ -1,0 +1,198 @@
+"""`sofit validate`: which outputs are valid, and what is wrong with the others."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sofit.errors import SofitError
+
+if TYPE_CHECKING:
+    from sofit.grammar import Grammar
+    from sofit.task import Task
+    from sofit.validation.judge import Judge
+    from sofit.validation.reports import Report
+    from sofit.validation.run import Result
+
+_INVALID, _FAILED = 1, 2
+
+
+class InputFormat(StrEnum):
+    """How a file holds its outputs."""
+
+    TEXT = "text"
+    LINES = "lines"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class OutputFormat(StrEnum):
+    """How findings are written."""
+
+    FULL = "full"
+    CONCISE = "concise"
+    JSON = "json"
+    JSONL = "jsonl"
+    GITHUB = "github"
+    SARIF = "sarif"
+    JUNIT = "junit"
+
+
+def validate(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders of them, or - for the standard input.")],
+    grammar: Annotated[str | None, typer.Option(help="A grammar by name, or the path of a .lark file.")] = None,
+    task: Annotated[str | None, typer.Option(help="A task: its grammar and its rules.")] = None,
+    plugin: Annotated[list[str] | None, typer.Option(help="A one-file plugin to load; may be given several times.")] = None,
+    format_in: Annotated[
+        InputFormat | None,
+        typer.Option(
+            help="lines: each line is an output (.txt, -). text: the whole file is one. jsonl, csv. By default by suffix."
+        ),
+    ] = None,
+    field: Annotated[str | None, typer.Option(help="The field of JSONL or CSV that holds the output.")] = None,
+    id_field: Annotated[str | None, typer.Option(help="The field that names the record in findings; by default id.")] = None,
+    stdin_filename: Annotated[
+        str | None, typer.Option(help="What to call the standard input; its suffix decides the format.")
+    ] = None,
+    output_format: Annotated[OutputFormat, typer.Option(help="How to write the findings.")] = OutputFormat.FULL,
+    output_file: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
+    select: Annotated[list[str] | None, typer.Option(help="Report only codes that begin so; commas separate several.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Report no codes that begin so.")] = None,
+    min_valid: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Succeed if at least this share of the outputs is valid, as 0.98.")
+    ] = None,
+    max_errors: Annotated[int | None, typer.Option(min=1, help="Stop after so many errors.")] = None,
+    statistics: Annotated[bool, typer.Option("--statistics", help="Count the findings by code and show nothing else.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what surrounds outputs: code fences, white space, CRLF.")] = False,
+    unsafe_fixes: Annotated[
+        bool, typer.Option("--unsafe-fixes", help="With --fix or --diff: also write what was probably meant.")
+    ] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")] = False,
+    exit_zero: Annotated[bool, typer.Option("--exit-zero", help="Succeed even if outputs are invalid.")] = False,
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Take a file without outputs for valid.")] = False,
+) -> None:
+    """Check outputs against a grammar.
+
+    Exit code 0: all are valid. 1: some are not. 2: the question could not be answered.
+    """
+    if unsafe_fixes and not (fix or diff):
+        raise SofitError("--unsafe-fixes changes what --fix and --diff do. Give one of them too.")
+    if fix and diff:
+        raise SofitError("--fix changes the files and --diff does not. Give one of them.")
+    from sofit.validation.progress import progress_bar
+    from sofit.validation.run import Mode
+    from sofit.validation.run import validate as run
+    from sofit.validation.sources import STDIN, find_sources
+
+    judge = _judge(grammar, task, plugin or [], _codes(select), _codes(ignore))
+    sources = find_sources(
+        paths,
+        format_in=None if format_in is None else format_in.value,
+        output_field=field,
+        id_field=id_field,
+        stdin_filename=stdin_filename,
+    )
+    mode = Mode(
+        rewrite="fix" if fix else "diff" if diff else "no",
+        unsafe_fixes=unsafe_fixes,
+        max_errors=max_errors,
+        allow_empty=allow_empty,
+    )
+    # A fixed standard input takes the standard output, so the findings make way.
+    findings_to_stderr = fix and STDIN in paths
+    with _closed_pipe_is_no_error(), _output(output_file, sys.stderr if findings_to_stderr else sys.stdout) as stream:
+        report = _report(None if statistics or diff else output_format, stream, judge)
+        with progress_bar(sources) as on_read:
+            result = run(sources, judge, report, mode, on_read=on_read)
+        if statistics:
+            from sofit.validation.reports import statistics as counts
+
+            stream.write(counts(result.summary, judge.titles))
+        stream.flush()
+    typer.echo(str(result.summary), err=True)
+    for failure in result.failures:
+        typer.echo(f"Error: {failure}", err=True)
+    raise typer.Exit(_exit_code(result, min_valid, exit_zero))
+
+
+def _codes(options: list[str] | None) -> list[str]:
+    return [code.strip().upper() for option in options or [] for code in option.split(",") if code.strip()]
+
+
+def _judge(grammar: str | None, task: str | None, files: list[str], select: list[str], ignore: list[str]) -> "Judge":
+    from sofit.plugins import load_plugins
+    from sofit.validation.judge import Judge
+
+    if grammar is None and task is None:
+        raise SofitError("Say what the outputs must be: --grammar NAME or FILE.lark, or --task NAME.")
+    plugins = load_plugins(files)
+    for warning in plugins.warnings:
+        typer.echo(f"Warning: {warning}", err=True)
+    chosen: Task | None = None
+    if task is not None:
+        chosen = plugins.task(task)()
+    elif grammar in plugins.tasks and plugins.tasks[grammar].grammar is plugins.grammar(grammar):
+        # A task by the name of its grammar brings its rules.
+        chosen = plugins.tasks[grammar]()
+    language: Grammar | None = plugins.grammar(grammar) if grammar is not None else chosen.grammar if chosen else None
+    if language is None:
+        raise SofitError(f"Task {task!r} has a grammar of its own for each example. Give one grammar with --grammar.")
+    return Judge(language, chosen, select, ignore)
+
+
+def _report(output_format: OutputFormat | None, stream: IO[str], judge: "Judge") -> "Report":
+    from sofit.validation import machine_reports, reports
+
+    if output_format is None:
+        return reports.Silent()
+    if output_format is OutputFormat.FULL:
+        return reports.Full(stream, color=stream.isatty())
+    if output_format is OutputFormat.SARIF:
+        return machine_reports.Sarif(stream, judge.titles)
+    simple: dict[OutputFormat, Any] = {
+        OutputFormat.CONCISE: reports.Concise,
+        OutputFormat.GITHUB: reports.Github,
+        OutputFormat.JSON: machine_reports.Json,
+        OutputFormat.JSONL: machine_reports.JsonLines,
+        OutputFormat.JUNIT: machine_reports.Junit,
+    }
+    return simple[output_format](stream)
+
+
+@contextlib.contextmanager
+def _output(path: Path | None, stream: IO[str]) -> Iterator[IO[str]]:
+    """Gives the stream for the findings, which takes any character."""
+    if path is None:
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+        yield stream
+        return
+    try:
+        with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
+            yield file
+    except OSError as error:
+        raise SofitError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def _closed_pipe_is_no_error() -> Iterator[None]:
+    """Ends quietly where the reader of the standard output has seen enough, as `head` does."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Python would flush the stream once more at exit, and complain.
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115
+        raise typer.Exit(_INVALID) from None
+
+
+def _exit_code(result: "Result", min_valid: float | None, exit_zero: bool) -> int:
+    if result.failures:
+        return _FAILED
+    rate = result.summary.rate or 0.0
+    is_good = result.invalid == 0 if min_valid is None else rate >= min_valid
+    return 0 if is_good or exit_zero else _INVALID

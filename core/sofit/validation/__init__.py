@@ -1,0 +1,1 @@
+"""Checking files of outputs: `sofit validate`. The way of the data: sources, outputs, judge, fixes, reports."""
