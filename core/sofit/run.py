@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sofit.errors import SofitError, did_you_mean
 from sofit.task import Prediction, Scores, Task
 
 if TYPE_CHECKING:
@@ -22,7 +23,20 @@ class Run:
     last_step: int
     """The number of the last step that is planned; steps count from 1."""
     info: Mapping[str, Any] = field(default_factory=dict)
-    """Facts that results.json repeats: counts of examples, parameters and tokens."""
+    """Facts that results.json repeats: `examples` (counts by split), `tokens` (`with_sharing` and `without_sharing`, those of
+    one pass over the training examples), `parameters` (`total`, `trained`), and whatever else is worth keeping."""
+
+    def deciding_score(self, metrics: Mapping[str, float]) -> float:
+        """Returns the metric that chooses the best checkpoint and stops early: `evaluation.metric`, else the task's first.
+
+        Raises:
+            SofitError: there is no such metric.
+        """
+        name = self.config.evaluation.metric or next(iter(self.task.headline), next(iter(metrics), ""))
+        if name not in metrics:
+            known = ", ".join(metrics) or "none"
+            raise SofitError(f"evaluation.metric: no metric is called {name!r}. Metrics: {known}.{did_you_mean(name, metrics)}")
+        return metrics[name]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,23 @@
+"""What a run leaves behind, beside its checkpoints and weights."""
+
+from sofit.outputs.comparison import Comparison, compare, tabulate
+from sofit.outputs.entries import evaluation_entry, prediction_entries, same_evaluation
+from sofit.outputs.files import JsonLines, as_json, write_text
+from sofit.outputs.folder import choose_run_folder
+from sofit.outputs.versions import installed_versions
+from sofit.outputs.write import write_outputs
+
+__all__ = [
+    "Comparison",
+    "JsonLines",
+    "as_json",
+    "choose_run_folder",
+    "compare",
+    "evaluation_entry",
+    "installed_versions",
+    "prediction_entries",
+    "same_evaluation",
+    "tabulate",
+    "write_outputs",
+    "write_text",
+]

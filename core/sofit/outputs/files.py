@@ -1,0 +1,81 @@
+"""Writing files so that a reader, or a run that goes on after a crash, never meets half of one."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sofit.errors import SofitError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file in one step: it has its old content or the new one, also after a crash.
+
+    Raises:
+        SofitError: the file cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise SofitError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def as_json(value: Any, *, indent: int | None = None) -> str:
+    """Returns JSON as its standard has it: a number that is not finite becomes null, a record an object, anything else text."""
+    return json.dumps(_plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | bool | int | None):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, Iterable):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return str(value)
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """A file that grows by a line an entry."""
+
+    path: Path
+
+    def append(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Adds entries, each a whole line.
+
+        Raises:
+            SofitError: the file cannot be written.
+        """
+        lines = "".join(f"{as_json(entry)}\n" for entry in entries)
+        try:
+            with self.path.open("a", encoding="utf-8", newline="\n") as stream:
+                stream.write(lines)
+        except OSError as error:
+            raise SofitError(f"Cannot write {self.path}: {error.strerror or error}.") from error
+
+    def read(self) -> list[dict[str, Any]]:
+        """Returns the entries; none where the file does not exist. A last line that a crash cut off is left out."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        return [json.loads(line) for line in whole.splitlines() if line]
+
+    def keep(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Takes out the entries that are not wanted, and a line that a crash cut off."""
+        if self.path.exists():
+            write_text(self.path, "".join(f"{as_json(entry)}\n" for entry in self.read() if wanted(entry)))

@@ -1,0 +1,43 @@
+"""Where a run writes."""
+
+from itertools import count
+from pathlib import Path
+
+from sofit.config import Config
+from sofit.errors import SofitError
+
+
+def choose_run_folder(config: Config, *, resume: bool = False) -> Path:
+    """Makes and returns the run folder: `config.out`, or else the first runs/TASK-METHOD-NUMBER that is free.
+
+    Raises:
+        SofitError: the folder holds something already and `resume` is not given; there is nothing to resume; it cannot be made.
+    """
+    if config.out is None:
+        if resume:
+            raise SofitError("--resume goes on with a run: name its folder with --out.")
+        return _next_folder(f"{config.task}-{config.method}")
+    folder = Path(config.out)
+    holds_something = folder.is_dir() and any(folder.iterdir())
+    if resume and not holds_something:
+        raise SofitError(f"There is no run in {folder} to resume. Leave --resume out to start one.")
+    if holds_something and not resume:
+        raise SofitError(f"{folder} holds a run already. Go on with it by --resume, or name another folder with --out.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SofitError(f"Cannot make the run folder {folder}: {error.strerror or error}.") from error
+    return folder
+
+
+def _next_folder(name: str) -> Path:
+    for number in count(1):
+        folder = Path("runs", f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)  # Fails where another run took the number a moment ago.
+            return folder
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise SofitError(f"Cannot make the run folder {folder}: {error.strerror or error}. Name one with --out.") from error
+    raise AssertionError("unreachable")
