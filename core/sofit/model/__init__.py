@@ -1,0 +1,19 @@
+"""The decoder, its adapters, and the way its weights come and go."""
+
+from sofit.model.config import DecoderConfig
+from sofit.model.decoder import Cache, Decoder, Stream
+from sofit.model.lora import LoraSpec, add_adapters, is_adapter_array, merge_adapters
+from sofit.model.weights import from_hf_tensors, to_hf_tensors
+
+__all__ = [
+    "Cache",
+    "Decoder",
+    "DecoderConfig",
+    "LoraSpec",
+    "Stream",
+    "add_adapters",
+    "from_hf_tensors",
+    "is_adapter_array",
+    "merge_adapters",
+    "to_hf_tensors",
+]

@@ -1,0 +1,57 @@
+"""A linear layer that may carry a low-rank adapter."""
+
+import equinox as eqx
+import haliax as hax
+import jax
+from haliax import AxisSpec, NamedArray
+from haliax.jax_utils import tree_checkpoint_name
+
+PROJECTED = "projected"
+"""What the outputs of linear layers are called where gradient checkpointing chooses what to keep."""
+
+
+class Adapter(eqx.Module):
+    """A low-rank update of a weight (Hu et al. 2021, arXiv:2106.09685): scale * up · down.
+
+    down: (rank, In); up: (Out, rank). The scale is part of the structure, not of the parameters.
+    """
+
+    down: NamedArray
+    up: NamedArray
+    scale: float = eqx.field(static=True)
+    dropout: float = eqx.field(static=True)
+
+    def __call__(self, x: NamedArray, In: AxisSpec, key: jax.Array | None) -> NamedArray:
+        if self.dropout > 0 and key is not None:
+            keep = hax.random.bernoulli(key, x.axes, 1 - self.dropout)
+            x = hax.where(keep, x / (1 - self.dropout), 0)
+        return hax.dot(hax.dot(x, self.down, axis=In), self.up, axis="rank") * self.scale
+
+    def update(self) -> NamedArray:
+        """Returns what merging adds to the weight: (Out, In)."""
+        return hax.dot(self.up, self.down, axis="rank") * self.scale
+
+
+class Linear(eqx.Module):
+    """y = weight · x + bias, and the adapter's part. weight: (Out, In); bias: (Out)."""
+
+    weight: NamedArray
+    bias: NamedArray | None
+    adapter: Adapter | None
+    In: AxisSpec = eqx.field(static=True)
+    Out: AxisSpec = eqx.field(static=True)
+
+    @staticmethod
+    def init(In: AxisSpec, Out: AxisSpec, *, use_bias: bool = False, key: jax.Array) -> "Linear":
+        """Makes a layer with normal weights of deviation 0.02 and no bias yet learnt."""
+        weight = hax.random.normal(key, hax.concat_axis_specs(Out, In)) * 0.02
+        return Linear(weight, hax.zeros(Out) if use_bias else None, None, In, Out)
+
+    def __call__(self, x: NamedArray, *, key: jax.Array | None = None) -> NamedArray:
+        """Maps the axes In of x to Out. `key` decides the adapter's dropout; None turns it off."""
+        y = hax.dot(x, self.weight, axis=self.In)
+        if self.bias is not None:
+            y = y + self.bias
+        if self.adapter is not None:
+            y = y + self.adapter(x, self.In, key)
+        return tree_checkpoint_name(y, PROJECTED)

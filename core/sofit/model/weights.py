@@ -1,0 +1,105 @@
+"""Between a decoder and the tensors of a Hugging Face checkpoint."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import equinox as eqx
+import haliax as hax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from haliax import NamedArray
+
+from sofit.errors import SofitError
+from sofit.model.config import DecoderConfig
+from sofit.model.decoder import Block, Decoder
+
+_BLOCK_TENSORS: dict[str, Callable[[Block], NamedArray | None]] = {
+    "input_layernorm.weight": lambda b: b.attention_norm.weight,
+    "self_attn.q_proj.weight": lambda b: b.attention.q_proj.weight,
+    "self_attn.q_proj.bias": lambda b: b.attention.q_proj.bias,
+    "self_attn.k_proj.weight": lambda b: b.attention.k_proj.weight,
+    "self_attn.k_proj.bias": lambda b: b.attention.k_proj.bias,
+    "self_attn.v_proj.weight": lambda b: b.attention.v_proj.weight,
+    "self_attn.v_proj.bias": lambda b: b.attention.v_proj.bias,
+    "self_attn.o_proj.weight": lambda b: b.attention.o_proj.weight,
+    "self_attn.o_proj.bias": lambda b: b.attention.o_proj.bias,
+    "self_attn.q_norm.weight": lambda b: b.attention.q_norm and b.attention.q_norm.weight,
+    "self_attn.k_norm.weight": lambda b: b.attention.k_norm and b.attention.k_norm.weight,
+    "post_attention_layernorm.weight": lambda b: b.mlp_norm.weight,
+    "mlp.gate_proj.weight": lambda b: b.mlp.gate_proj.weight,
+    "mlp.gate_proj.bias": lambda b: b.mlp.gate_proj.bias,
+    "mlp.up_proj.weight": lambda b: b.mlp.up_proj.weight,
+    "mlp.up_proj.bias": lambda b: b.mlp.up_proj.bias,
+    "mlp.down_proj.weight": lambda b: b.mlp.down_proj.weight,
+    "mlp.down_proj.bias": lambda b: b.mlp.down_proj.bias,
+}
+_TOP_TENSORS: dict[str, Callable[[Decoder], NamedArray | None]] = {
+    "model.embed_tokens.weight": lambda m: m.embeddings,
+    "model.norm.weight": lambda m: m.final_norm.weight,
+    "lm_head.weight": lambda m: m.head,
+}
+
+
+def from_hf_tensors(config: DecoderConfig, tensors: Mapping[str, np.ndarray], dtype: Any = jnp.float32) -> Decoder:
+    """Makes a decoder from tensors by their Hugging Face names, stored as `dtype`.
+
+    Raises:
+        SofitError: a tensor is missing, or has another number of elements than the config says.
+    """
+    template = eqx.filter_eval_shape(Decoder.init, config, key=jax.random.key(0))
+
+    def read(name: str, shape: tuple[int, ...]) -> np.ndarray:
+        if name not in tensors:
+            raise SofitError(f"The checkpoint has no tensor {name!r}, which a {config.model_type} model needs.")
+        tensor = np.asarray(tensors[name])
+        if tensor.size != np.prod(shape):
+            raise SofitError(f"Tensor {name!r} of the checkpoint has shape {tensor.shape}. The config says {shape}.")
+        return tensor.reshape(shape).astype(dtype)
+
+    def load(path: str, leaf: NamedArray | None) -> NamedArray | None:
+        return None if leaf is None else hax.named(jnp.asarray(read(path, leaf.array.shape)), leaf.axes)
+
+    def load_stacked(path: str, leaf: NamedArray | None) -> NamedArray | None:
+        if leaf is None:
+            return None
+        shape = leaf.array.shape[1:]
+        layers = [read(f"model.layers.{index}.{path}", shape) for index in range(config.num_layers)]
+        return hax.named(jnp.asarray(np.stack(layers)), leaf.axes)
+
+    blocks = {name: load_stacked(name, get(template.blocks.stacked)) for name, get in _BLOCK_TENSORS.items()}
+    tops = {name: load(name, get(template)) for name, get in _TOP_TENSORS.items()}
+    present_blocks = [name for name, array in blocks.items() if array is not None]
+    present_tops = [name for name, array in tops.items() if array is not None]
+    return eqx.tree_at(
+        lambda m: [_BLOCK_TENSORS[name](m.blocks.stacked) for name in present_blocks] + [_TOP_TENSORS[name](m) for name in present_tops],
+        template,
+        [blocks[name] for name in present_blocks] + [tops[name] for name in present_tops],
+    )
+
+
+def to_hf_tensors(model: Decoder) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields a model's tensors by their Hugging Face names, matrices as (out, in). Adapters must be merged before."""
+    config = model.config
+    for name, get in _TOP_TENSORS.items():
+        array = get(model)
+        if array is not None:
+            yield name, np.asarray(array.array)
+    for name, get in _BLOCK_TENSORS.items():
+        stacked = get(model.blocks.stacked)
+        if stacked is None:
+            continue
+        for index in range(config.num_layers):
+            yield f"model.layers.{index}.{name}", _as_matrix(name, np.asarray(stacked["layer", index].array), config)
+
+
+def _as_matrix(name: str, array: np.ndarray, config: DecoderConfig) -> np.ndarray:
+    """Joins the named parts of a weight's outputs and inputs."""
+    if array.ndim == 1 or not name.endswith("proj.weight"):
+        return array.reshape(-1)
+    inputs = config.embed_size
+    if name.endswith("o_proj.weight"):
+        inputs = config.num_heads * config.head_size
+    elif name.endswith("down_proj.weight"):
+        inputs = config.mlp_size
+    return array.reshape(-1, inputs)

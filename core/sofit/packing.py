@@ -1,0 +1,231 @@
+"""Laying the examples of a batch out in rows of one prefix and several slots, in few distinct shapes.
+
+A row holds a prefix and slots of equal length; a slot holds the rests of several examples, one after the other. Every
+distinct shape is compiled once, so shapes are merged until few are left, at the price of some padding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sofit.prefix import PrefixGroup, group_by_prefix
+from sofit.supervision import Supervised
+
+_MAX_SHAPES = 3
+_ROW_WASTE = 1.25
+"""Rows of different sizes run together as long as padding them alike costs at most this much."""
+_ATTENTION_TOKENS = 3500
+"""The slot length at which attention inside the slot costs as much as everything else that a token goes through."""
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """The sizes of a micro-batch. Two micro-batches of one shape share their compiled code."""
+
+    rows: int
+    prefix_length: int
+    slots: int
+    slot_length: int
+    targets: int
+    """Places in each row for completion tokens to predict."""
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that go through the model, padding included."""
+        return self.rows * (self.prefix_length + self.slots * self.slot_length)
+
+    def covers(self, other: "BatchShape") -> bool:
+        """Whether what has the shape `other` can be laid out in this one."""
+        return self.slot_length == other.slot_length and self.merge(other) == self
+
+    def merge(self, other: "BatchShape") -> "BatchShape":
+        """Returns the smallest shape that covers both."""
+        assert self.slot_length == other.slot_length
+        return BatchShape(
+            max(self.rows, other.rows),
+            max(self.prefix_length, other.prefix_length),
+            max(self.slots, other.slots),
+            self.slot_length,
+            max(self.targets, other.targets),
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """A prefix and the slots that attend to it."""
+
+    prefix: np.ndarray
+    """Token ids, int32; empty where nothing is shared."""
+    slots: tuple[tuple[Supervised, ...], ...]
+
+    @property
+    def targets(self) -> int:
+        """The completion tokens in the row."""
+        return sum(example.completion_length for slot in self.slots for example in slot)
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """Rows that go through the model together, and the shape that they are padded to."""
+
+    rows: tuple[Row, ...]
+    shape: BatchShape
+
+
+class Packer:
+    """Lays batches out, after having looked at a sample of them to settle slot length and shapes."""
+
+    def __init__(
+        self, sample: Sequence[Sequence[Supervised]], *, share_prefix: bool, micro_batch_tokens: int, row_multiple: int = 1
+    ):
+        """Settles on a layout.
+
+        Args:
+            sample: some batches, or all of them.
+            share_prefix: whether to compute common prefixes once.
+            micro_batch_tokens: the most tokens to run at once. A micro-batch has more only if a single slot is longer.
+            row_multiple: the number of devices along the data axis; micro-batches have a multiple of it as rows.
+        """
+        self.share_prefix = share_prefix
+        self.micro_batch_tokens = micro_batch_tokens
+        self.row_multiple = row_multiple
+        grouped = [(batch, self._groups(batch)) for batch in sample]
+        self.slot_length = _best_slot_length([_rest_lengths(batch, groups) for batch, groups in grouped])
+        needed = [micro.shape for batch, groups in grouped for micro in self._micro_batches(batch, groups)]
+        self.shapes = _merge_shapes(needed, _MAX_SHAPES)
+
+    def pack(self, batch: Sequence[Supervised]) -> list[MicroBatch]:
+        """Lays a batch out. A batch unlike those of the sample may need a shape of its own, which is then kept."""
+        packed = []
+        for micro in self._micro_batches(batch, self._groups(batch)):
+            fitting = [shape for shape in self.shapes if shape.covers(micro.shape)]
+            if not fitting:
+                self.shapes.append(micro.shape)
+                fitting = [micro.shape]
+            packed.append(MicroBatch(micro.rows, min(fitting, key=lambda shape: (shape.tokens, shape.targets))))
+        return packed
+
+    def _groups(self, batch: Sequence[Supervised]) -> list[PrefixGroup]:
+        if not self.share_prefix:
+            return [PrefixGroup(0, tuple(range(len(batch))))]
+        # The last prompt token predicts the first completion token, so it must be each example's own.
+        return group_by_prefix([example.ids for example in batch], [example.prompt_length - 1 for example in batch])
+
+    def _micro_batches(self, batch: Sequence[Supervised], groups: Sequence[PrefixGroup]) -> list[MicroBatch]:
+        rows = [row for group in groups for row in self._rows(batch, group)]
+        rows = _split_rows(rows, self.row_multiple)
+        return [
+            MicroBatch(tuple(part), _shape(part, self.slot_length, self.row_multiple))
+            for part in _partition(rows, self.slot_length, self.micro_batch_tokens, self.row_multiple)
+        ]
+
+    def _rows(self, batch: Sequence[Supervised], group: PrefixGroup) -> list[Row]:
+        prefix = batch[group.members[0]].ids[: group.prefix_length]
+        lengths = [_rest_length(batch[member], group.prefix_length) for member in group.members]
+        slot_length = max(self.slot_length, max(lengths))
+        bins = first_fit_decreasing(lengths, slot_length)
+        slots = [tuple(batch[group.members[index]] for index in members) for members in bins]
+        most = max(1, (self.micro_batch_tokens - len(prefix)) // slot_length)
+        count = -(-len(slots) // most)
+        return [Row(prefix, tuple(slots[start::count])) for start in range(count)]
+
+
+def first_fit_decreasing(sizes: Sequence[int], capacity: int) -> list[list[int]]:
+    """Packs items into bins (Johnson 1973): the largest first, each into the first bin that has room. Returns their indices."""
+    bins: list[list[int]] = []
+    room: list[int] = []
+    for index in sorted(range(len(sizes)), key=lambda index: -sizes[index]):
+        place = next((place for place, left in enumerate(room) if left >= sizes[index]), None)
+        if place is None:
+            place = len(bins)
+            bins.append([])
+            room.append(capacity)
+        bins[place].append(index)
+        room[place] -= sizes[index]
+    return bins
+
+
+def _rest_length(example: Supervised, prefix_length: int) -> int:
+    """The tokens of an example that stand in its slot: what follows the prefix, but for the last, which predicts nothing."""
+    return len(example.ids) - prefix_length - 1
+
+
+def _rest_lengths(batch: Sequence[Supervised], groups: Sequence[PrefixGroup]) -> list[list[int]]:
+    return [[_rest_length(batch[member], group.prefix_length) for member in group.members] for group in groups]
+
+
+def _best_slot_length(batches: Sequence[Sequence[Sequence[int]]]) -> int:
+    """Chooses the slot length that makes the batches cheapest, padding and attention inside slots counted."""
+    longest = max(length for batch in batches for group in batch for length in group)
+    shortest = _round_up(longest, 16)
+    candidates = sorted({_round_up(round(shortest * (1 + step / 4)), 16) for step in range(13)})
+
+    def cost(slot_length: int) -> float:
+        slots = sum(len(first_fit_decreasing(group, slot_length)) for batch in batches for group in batch)
+        return slots * slot_length * (1 + slot_length / _ATTENTION_TOKENS)
+
+    return min(candidates, key=cost)
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _shape(rows: Sequence[Row], slot_length: int, row_multiple: int) -> BatchShape:
+    longest = max(_rest_length(example, len(row.prefix)) for row in rows for slot in row.slots for example in slot)
+    return BatchShape(
+        rows=_round_up(len(rows), row_multiple),
+        prefix_length=_round_up(max(len(row.prefix) for row in rows), 16),
+        slots=max(len(row.slots) for row in rows),
+        slot_length=max(slot_length, _round_up(longest, 16)),
+        targets=_round_up(max(row.targets for row in rows), 32),
+    )
+
+
+def _split_rows(rows: list[Row], multiple: int) -> list[Row]:
+    """Splits the rows with most slots until every device has one, or no row can be split."""
+    rows = list(rows)
+    while len(rows) % multiple and max(len(row.slots) for row in rows) > 1:
+        widest = max(rows, key=lambda row: len(row.slots))
+        rows.remove(widest)
+        rows += [Row(widest.prefix, widest.slots[start::2]) for start in range(2)]
+    return sorted(rows, key=lambda row: (-len(row.prefix), -len(row.slots)))
+
+
+def _partition(rows: Sequence[Row], slot_length: int, most_tokens: int, row_multiple: int) -> list[list[Row]]:
+    """Cuts rows, which are sorted by size, into runs that fit the budget and waste little on padding."""
+    parts: list[list[Row]] = []
+    for row in rows:
+        if parts:
+            joined = [*parts[-1], row]
+            padded = _shape(joined, slot_length, row_multiple).tokens
+            own = sum(len(r.prefix) + len(r.slots) * slot_length for r in joined)
+            incomplete = len(parts[-1]) % row_multiple != 0
+            if incomplete or (padded <= most_tokens and padded <= own * _ROW_WASTE):
+                parts[-1] = joined
+                continue
+        parts.append([row])
+    return parts
+
+
+def _merge_shapes(needed: Sequence[BatchShape], limit: int) -> list[BatchShape]:
+    """Merges shapes until at most `limit` are left, each time the two whose merging adds the fewest tokens."""
+    counts: dict[BatchShape, int] = {}
+    for shape in needed:
+        counts[shape] = counts.get(shape, 0) + 1
+
+    def added_cost(pair: tuple[BatchShape, BatchShape]) -> float:
+        merged = pair[0].merge(pair[1])
+        return sum(counts[shape] * (merged.tokens - shape.tokens + (merged.targets - shape.targets) / 2) for shape in pair)
+
+    while len(counts) > limit:
+        shapes = list(counts)
+        pairs = [(a, b) for index, a in enumerate(shapes) for b in shapes[index + 1 :] if a.slot_length == b.slot_length]
+        if not pairs:
+            break
+        first, second = min(pairs, key=added_cost)
+        count = counts.pop(first) + counts.pop(second)
+        merged = first.merge(second)
+        counts[merged] = counts.get(merged, 0) + count
+    return list(counts)

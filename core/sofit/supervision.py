@@ -1,0 +1,110 @@
+"""From examples to tokens: exactly those that generation will read and write, and which of them carry loss.
+
+A prompt is tokenised as generation tokenises it. A completion is the target on its own, with the space that the prompt ends
+in, if any, at its head, and the end-of-sequence token at its tail; its ids are joined to the prompt's, never re-split
+together with it. Every completion token carries loss, the first one and the last included.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sofit.errors import SofitError
+from sofit.task import Example, Message, Task
+
+if TYPE_CHECKING:
+    from sofit.pretrained import Tokenizer
+
+_SHOWN_FAULTS = 5
+
+
+@dataclass(frozen=True)
+class TokenizedPrompt:
+    """What the model reads for an example."""
+
+    example: Example
+    ids: np.ndarray
+    """int32"""
+    lead: str
+    """The space that the prompt's text ended in; the model writes it before the output."""
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """An example as tokens."""
+
+    example: Example
+    ids: np.ndarray
+    """int32: prompt, completion, end of sequence."""
+    prompt_length: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def completion_length(self) -> int:
+        """The tokens that carry loss."""
+        return len(self.ids) - self.prompt_length
+
+
+def split_lead(prompt: str | Sequence[Message]) -> tuple[str | Sequence[Message], str]:
+    """Moves the space that a text prompt ends in to the completion, where tokenizers join it to the next word."""
+    if isinstance(prompt, str) and prompt.endswith(" "):
+        return prompt[:-1], " "
+    return prompt, ""
+
+
+def tokenize_prompts(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -> list[TokenizedPrompt]:
+    """Renders and tokenises the prompts of examples.
+
+    Raises:
+        SofitError: a prompt is empty, or the tokenizer has no chat template for a chat prompt.
+    """
+    split = [split_lead(task.prompt(example)) for example in examples]
+    encoded = tokenizer.encode_prompts([prompt for prompt, _ in split])
+    prompts = [
+        TokenizedPrompt(example, np.asarray(ids, np.int32), lead)
+        for example, ids, (_, lead) in zip(examples, encoded, split, strict=True)
+    ]
+    for prompt in prompts:
+        if len(prompt.ids) == 0:
+            raise SofitError(f"{_name(prompt.example)}: the prompt has no token, so nothing can precede the first output token.")
+    return prompts
+
+
+def supervise(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", max_length: int) -> list[Supervised]:
+    """Tokenises examples for training.
+
+    Raises:
+        SofitError: an example is longer than `max_length` tokens, or its target is empty; names the first few of them.
+    """
+    prompts = tokenize_prompts(task, examples, tokenizer)
+    completions = tokenizer.encode_continuations([prompt.lead + prompt.example.target for prompt in prompts])
+    supervised, faults = [], []
+    for prompt, completion in zip(prompts, completions, strict=True):
+        ids = np.concatenate([prompt.ids, np.asarray([*completion, tokenizer.eos_id], np.int32)])
+        if not prompt.example.target.strip():
+            faults.append(f"{_name(prompt.example)}: the target is empty")
+        elif len(ids) > max_length:
+            faults.append(
+                f"{_name(prompt.example)}: {len(ids)} tokens ({len(prompt.ids)} of prompt, {len(completion) + 1} of completion)"
+            )
+        supervised.append(Supervised(prompt.example, ids, len(prompt.ids)))
+    if faults:
+        raise SofitError(_too_long(faults, max_length))
+    return supervised
+
+
+def _name(example: Example) -> str:
+    return example.where or example.id
+
+
+def _too_long(faults: Sequence[str], max_length: int) -> str:
+    shown = "\n  ".join(faults[:_SHOWN_FAULTS])
+    more = f"\n  and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
+    return (
+        f"{len(faults)} examples cannot be trained on within trainer.max_length = {max_length} tokens; none is ever cut:\n"
+        f"  {shown}{more}\nRaise trainer.max_length, shorten the prompt, or take these rows out."
+    )
