@@ -75,14 +75,25 @@ class Tokenizer:
         Raises:
             SofitError: the prompt is a chat, and the model has no chat template, or one that refuses these messages.
         """
-        if isinstance(prompt, str):
-            return [*self._leading_ids, *self._backend.encode(prompt, add_special_tokens=False).ids]
-        # The template itself writes BOS, where the model wants one.
-        return self._backend.encode(self._render_chat(prompt), add_special_tokens=False).ids
+        return self.encode_prompts([prompt])[0]
+
+    def encode_prompts(self, prompts: Sequence[str | Sequence[Message]]) -> list[list[int]]:
+        """Returns the ids of each prompt as `encode_prompt` does, on all cores."""
+        # A chat template writes BOS itself, where the model wants one.
+        texts = [prompt if isinstance(prompt, str) else self._render_chat(prompt) for prompt in prompts]
+        encoded = self._backend.encode_batch_fast(texts, add_special_tokens=False)
+        return [
+            [*self._leading_ids, *encoding.ids] if isinstance(prompt, str) else encoding.ids
+            for prompt, encoding in zip(prompts, encoded, strict=True)
+        ]
 
     def encode_continuation(self, text: str) -> list[int]:
         """Returns the ids of a text that continues another: no BOS, and no space that is not in the text."""
-        return self._inner.encode(text, add_special_tokens=False).ids
+        return self.encode_continuations([text])[0]
+
+    def encode_continuations(self, texts: Sequence[str]) -> list[list[int]]:
+        """Returns the ids of each text as `encode_continuation` does, on all cores."""
+        return [encoding.ids for encoding in self._inner.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids that begin with a prompt."""
