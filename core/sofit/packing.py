@@ -158,8 +158,8 @@ def _rest_lengths(batch: Sequence[Supervised], groups: Sequence[PrefixGroup]) ->
 def _best_slot_length(batches: Sequence[Sequence[Sequence[int]]]) -> int:
     """Chooses the slot length that makes the batches cheapest, padding and attention inside slots counted."""
     longest = max(length for batch in batches for group in batch for length in group)
-    shortest = _round_up(longest, 16)
-    candidates = sorted({_round_up(round(shortest * (1 + step / 4)), 16) for step in range(13)})
+    shortest = round_up(longest, 16)
+    candidates = sorted({round_up(round(shortest * (1 + step / 4)), 16) for step in range(13)})
 
     def cost(slot_length: int) -> float:
         slots = sum(len(first_fit_decreasing(group, slot_length)) for batch in batches for group in batch)
@@ -168,18 +168,19 @@ def _best_slot_length(batches: Sequence[Sequence[Sequence[int]]]) -> int:
     return min(candidates, key=cost)
 
 
-def _round_up(number: int, multiple: int) -> int:
+def round_up(number: int, multiple: int) -> int:
+    """Returns the next multiple that is not below `number`."""
     return -(-number // multiple) * multiple
 
 
 def _shape(rows: Sequence[Row], slot_length: int, row_multiple: int) -> BatchShape:
     longest = max(_rest_length(example, len(row.prefix)) for row in rows for slot in row.slots for example in slot)
     return BatchShape(
-        rows=_round_up(len(rows), row_multiple),
-        prefix_length=_round_up(max(len(row.prefix) for row in rows), 16),
+        rows=round_up(len(rows), row_multiple),
+        prefix_length=round_up(max(len(row.prefix) for row in rows), 16),
         slots=max(len(row.slots) for row in rows),
-        slot_length=max(slot_length, _round_up(longest, 16)),
-        targets=_round_up(max(row.targets for row in rows), 32),
+        slot_length=max(slot_length, round_up(longest, 16)),
+        targets=round_up(max(row.targets for row in rows), 32),
     )
 
 

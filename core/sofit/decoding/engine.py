@@ -1,0 +1,183 @@
+"""Decoding on the device: a prefix computed once, prompts laid side by side in slots, and tokens in chunks.
+
+The token that a slot read or wrote last is pending: it goes through the model at the start of the next step. So a slot goes
+back to an earlier place by taking a smaller length and the token that stood there, and nothing else.
+"""
+
+import equinox as eqx
+import haliax as hax
+import jax
+import jax.numpy as jnp
+from haliax import Axis, NamedArray
+
+from sofit.batches import POSITION, ROW, SLOT
+from sofit.model import Cache, Decoder, Stream
+
+CACHE_POSITION = "cache_position"
+WORD_BITS = 32
+"""Tokens in one word of a packed mask."""
+
+
+class Slots(eqx.Module):
+    """Where each slot stands."""
+
+    key: NamedArray
+    value: NamedArray
+    """(layer, row, slot, cache_position, kv_head, head_size): of the tokens that follow the shared prefix."""
+    lengths: NamedArray
+    """(row, slot): how many cache positions hold a token; int32."""
+    pending: NamedArray
+    """(row, slot): the last token, which is not in the cache yet; int32."""
+    done: NamedArray
+    """(row, slot): whether the output has ended; bool."""
+
+    @property
+    def CachePos(self) -> Axis:
+        return self.key.resolve_axis(CACHE_POSITION)
+
+
+class Sampling(eqx.Module):
+    """How the next token is chosen."""
+
+    temperature: float = eqx.field(static=True, default=0.0)
+    """0 takes the likeliest token."""
+    top_p: float = eqx.field(static=True, default=1.0)
+    """Only the likeliest tokens that reach this probability together are drawn from (Holtzman et al. 2019, arXiv:1904.09751)."""
+
+
+@eqx.filter_jit
+def compute_prefix(model: Decoder, prefix: Stream) -> Cache:
+    """Runs a shared prefix, (row, prefix_position), and returns its keys and values."""
+    return model([prefix])[1][0]
+
+
+@eqx.filter_jit
+def fill_slots(model: Decoder, prefix: Cache | None, prompts: Stream, pending: NamedArray, capacity: int) -> Slots:
+    """Reads what each prompt has beyond the prefix, but for its last token.
+
+    Args:
+        model: the model, in the dtype to compute in.
+        prefix: what all prompts begin with.
+        prompts: (row, slot, position), padded at the end.
+        pending: (row, slot): the last token of each prompt.
+        capacity: the tokens that a slot has room for, prompt and output together.
+    """
+    _, (cache,) = model([prompts], [] if prefix is None else [prefix])
+    room = capacity - prompts.Pos.size
+
+    def padded(array: NamedArray) -> NamedArray:
+        array = array.rename({POSITION: CACHE_POSITION})
+        return hax.pad(array, {CACHE_POSITION: (0, room)}) if room else array
+
+    lengths = hax.sum(cache.filled.astype(jnp.int32), POSITION)
+    return Slots(padded(cache.key), padded(cache.value), lengths, pending, hax.zeros_like(pending).astype(bool))
+
+
+@eqx.filter_jit
+def decode_chunk(
+    model: Decoder,
+    prefix: Cache | None,
+    slots: Slots,
+    mask: NamedArray | None,
+    ends_output: NamedArray,
+    sampling: Sampling,
+    key: jax.Array,
+    steps: int,
+) -> tuple[Slots, NamedArray]:
+    """Writes up to `steps` tokens in every slot that is not done.
+
+    Args:
+        model: the model, in the dtype to compute in.
+        prefix: what the prompts share.
+        slots: where each slot stands; there must be room for `steps` more tokens.
+        mask: (row, slot, word), int32: a bit for each token that may come first, 32 tokens to a word. Later tokens of the
+            chunk are free.
+        ends_output: (vocab): which tokens end an output.
+        sampling: how to choose.
+        key: decides what is drawn.
+        steps: the length of the chunk.
+
+    Returns:
+        the slots, and the tokens written, (row, slot, step): -1 where a slot was done before.
+    """
+    Step = Axis("step", steps)
+    tokens = hax.full((*slots.pending.axes, Step), -1, dtype=jnp.int32)
+
+    def undecided(state: tuple[jax.Array, Slots, NamedArray]) -> jax.Array:
+        step, slots, _ = state
+        return (step < steps) & ~hax.all(slots.done).scalar()
+
+    def advance(state: tuple[jax.Array, Slots, NamedArray]) -> tuple[jax.Array, Slots, NamedArray]:
+        step, slots, tokens = state
+        logits, slots = _read_pending(model, prefix, slots)
+        if mask is not None:
+            logits = hax.where((step > 0) | _unpack(mask, model.config.Vocab), logits, -jnp.inf)
+        chosen = _choose(logits, sampling, jax.random.fold_in(key, step))
+        tokens = tokens.updated_slice({"step": step}, hax.where(slots.done, -1, chosen).broadcast_axis(Axis("step", 1)))
+        done = slots.done | ends_output["vocab", chosen]
+        return step + 1, eqx.tree_at(lambda s: (s.pending, s.done), slots, (chosen, done)), tokens
+
+    _, slots, tokens = jax.lax.while_loop(undecided, advance, (jnp.int32(0), slots, tokens))
+    return slots, tokens
+
+
+def _read_pending(model: Decoder, prefix: Cache | None, slots: Slots) -> tuple[NamedArray, Slots]:
+    """Runs the pending tokens; returns the scores of what may follow, (row, slot, vocab), and the longer slots."""
+    Now, CachePos = Axis(POSITION, 1), slots.CachePos
+    Row = slots.lengths.resolve_axis(ROW)
+    start = hax.zeros(Row, dtype=jnp.int32) if prefix is None else hax.sum(prefix.filled.astype(jnp.int32), prefix.Pos)
+    index = hax.arange(CachePos)
+    filled = index.broadcast_axis(slots.lengths.axes) < slots.lengths.broadcast_axis(CachePos)
+    own = Cache(slots.key, slots.value, index.broadcast_axis(Row) + start.broadcast_axis(CachePos), filled, CachePos)
+    stream = Stream(
+        slots.pending.broadcast_axis(Now),
+        (slots.lengths + start.broadcast_axis(slots.lengths.axes)).broadcast_axis(Now),
+        hax.ones_like(slots.pending).broadcast_axis(Now),
+        Now,
+    )
+    (hidden,), (new,) = model([stream], [own] if prefix is None else [prefix, own])
+    logits = model.logits(hidden[POSITION, 0]).rearrange((*slots.lengths.axes, model.config.Vocab))
+    return logits, Slots(
+        _write(slots.key, new.key, slots.lengths),
+        _write(slots.value, new.value, slots.lengths),
+        hax.where(slots.done, slots.lengths, slots.lengths + 1),
+        slots.pending,
+        slots.done,
+    )
+
+
+def _write(cache: NamedArray, new: NamedArray, places: NamedArray) -> NamedArray:
+    """Puts one entry a slot, (layer, row, slot, position of size 1, ...), where `places` (row, slot) says."""
+    entry = new[POSITION, 0].rearrange(tuple(axis for axis in cache.axes if axis.name != CACHE_POSITION))
+    rows, slots = jnp.arange(places.axis_size(ROW))[:, None], jnp.arange(places.axis_size(SLOT))[None, :]
+    return hax.named(cache.array.at[:, rows, slots, places.array].set(entry.array), cache.axes)
+
+
+def _choose(logits: NamedArray, sampling: Sampling, key: jax.Array) -> NamedArray:
+    if sampling.temperature == 0:
+        return hax.argmax(logits, "vocab").astype(jnp.int32)
+    logits = logits / sampling.temperature
+    if sampling.top_p < 1:
+        logits = hax.where(_nucleus(logits, sampling.top_p), logits, -jnp.inf)
+    return hax.random.categorical(key, logits, "vocab").astype(jnp.int32)
+
+
+def _nucleus(logits: NamedArray, top_p: float) -> NamedArray:
+    """Tells the fewest likeliest tokens that reach the probability `top_p` together."""
+    probabilities = hax.nn.softmax(logits, "vocab")
+    Vocab = logits.resolve_axis("vocab")
+    array = probabilities.rearrange((..., Vocab)).array
+    ordered = jnp.sort(array, axis=-1)[..., ::-1]
+    # The last token that is needed: those before it have not reached top_p yet.
+    needed = jnp.cumsum(ordered, axis=-1) - ordered < top_p
+    least = jnp.min(jnp.where(needed, ordered, jnp.inf), axis=-1, keepdims=True)
+    return hax.named(array >= least, probabilities.rearrange((..., Vocab)).axes)
+
+
+def _unpack(mask: NamedArray, Vocab: Axis) -> NamedArray:
+    """Unpacks (row, slot, word) to bool (row, slot, vocab)."""
+    batch = tuple(axis for axis in mask.axes if axis.name != "word")
+    words = mask.rearrange((*batch, "word")).array
+    bits = (words[..., None] >> jnp.arange(WORD_BITS, dtype=jnp.int32)) & 1
+    flat = bits.reshape(*words.shape[:-1], -1)[..., : Vocab.size]
+    return hax.named(flat.astype(bool), (*batch, Vocab))
