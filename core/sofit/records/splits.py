@@ -57,17 +57,15 @@ def _read_hub(data: str, split: str) -> Iterator[Record]:
 
 def _read_path(data: str, split: str) -> Iterator[Record]:
     filesystem, path = _open_filesystem(data)
-    if filesystem.isdir(path):
+    if _kind(filesystem, path, data) == "directory":
         file = _split_file(filesystem, data, path, split)
         yield from read_file(filesystem, file, f"{data.rstrip('/')}/{PurePosixPath(file).name}")
-    elif filesystem.isfile(path):
-        if split == "test":
-            raise SofitError(f"{data} is a single file, which has no test split. Give --data a folder with a test file.")
-        records = list(read_file(filesystem, path, data))
-        held_out = _held_out([record.fields for record in records])
-        yield from (record for record, held in zip(records, held_out, strict=True) if held == (split == "validation"))
-    else:
-        raise SofitError(f"There is no data at {data}. --data takes demo, a folder, a file, or hf:NAME.")
+        return
+    if split == "test":
+        raise SofitError(f"{data} is a single file, which has no test split. Give --data a folder with a test file.")
+    records = list(read_file(filesystem, path, data))
+    held_out = _held_out([record.fields for record in records])
+    yield from (record for record, held in zip(records, held_out, strict=True) if held == (split == "validation"))
 
 
 def _open_filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
@@ -81,6 +79,16 @@ def _open_filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
         raise SofitError(f"Cannot read {url}: {error}.{remedy}") from error
     except ValueError as error:
         raise SofitError(f"Cannot read {url}: {error}.") from error
+
+
+def _kind(filesystem: "AbstractFileSystem", path: str, data: str) -> str:
+    """Returns "file" or "directory"."""
+    try:
+        return filesystem.info(path)["type"]
+    except FileNotFoundError as error:
+        raise SofitError(f"There is no data at {data}. --data takes demo, a folder, a file, or hf:NAME.") from error
+    except Exception as error:  # Each remote filesystem has kinds of its own for "not reachable" and "no access".
+        raise SofitError(f"Cannot read {data}: {type(error).__name__}: {error}.") from error
 
 
 def _split_file(filesystem: "AbstractFileSystem", data: str, folder: str, split: str) -> str:
