@@ -2,16 +2,21 @@
 
 import importlib.metadata
 import importlib.util
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pluggy
 
 from sofit import hookspecs
 from sofit.errors import SofitError, did_you_mean
 from sofit.grammar import Grammar
-from sofit.task import Task, check_task_class
+from sofit.task import Task, check_task_class, make_task
+
+if TYPE_CHECKING:
+    from sofit.config import Config
 
 ENTRY_POINT_GROUP = "sofit"
 
@@ -36,6 +41,15 @@ class Plugins:
         if name not in self.tasks:
             raise SofitError(f"No task is called {name!r}. {_installed(self.tasks)}.{did_you_mean(name, self.tasks)}")
         return self.tasks[name]
+
+    def make_task(self, config: "Config") -> Task:
+        """Makes the task that a configuration asks for, with its options and data.
+
+        Raises:
+            SofitError: there is no such task, or it has no such option.
+        """
+        data = {} if config.data is None else {"data": config.data}
+        return make_task(self.task(config.task), {**config.task_options, **data})
 
     def grammar(self, name_or_path: str) -> Grammar:
         """Returns the grammar called so, or read from a .lark file.
@@ -64,24 +78,29 @@ def _installed(names: Iterable[str]) -> str:
 def load_plugins(files: Sequence[str | Path] = ()) -> Plugins:
     """Loads every installed plugin, and the one-file plugins at `files`.
 
-    An installed plugin that fails to import is named in `warnings` and skipped; a file, which was asked for, fails.
+    An installed plugin that does not load is named in `warnings` and skipped; a file, which was asked for, fails.
 
     Raises:
         SofitError: two plugins register the same task or grammar, a hook is misspelt, a task class lacks a part, or a file
-            in `files` cannot be loaded.
+            in `files` does not load.
     """
     plugins = Plugins(pluggy.PluginManager("sofit"))
     plugins.manager.add_hookspecs(hookspecs)
     for distribution, entry_point in _entry_points():
         try:
-            module = entry_point.load()
+            _register(plugins, entry_point.load(), distribution)
+        except SofitError:
+            raise
         except Exception as error:  # A stranger's code: whatever it raises must not take the command line down.
             reason = f"{type(error).__name__}: {error}"
             plugins.warnings.append(f"Plugin {entry_point.name!r} of {distribution} does not load and is left out: {reason}")
-            continue
-        _register(plugins, module, distribution)
     for file in files:
-        _register(plugins, _load_file(Path(file)), str(file))
+        try:
+            _register(plugins, _load_file(Path(file)), str(file))
+        except SofitError:
+            raise
+        except Exception as error:
+            raise SofitError(f"Plugin {file} does not load: {type(error).__name__}: {error}") from error
     try:
         plugins.manager.check_pending()
     except pluggy.PluginValidationError as error:
@@ -99,38 +118,42 @@ def _entry_points() -> list[tuple[str, importlib.metadata.EntryPoint]]:
 
 
 def _load_file(path: Path) -> object:
-    specification = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"sofit_plugin_file:{path.resolve()}"
+    specification = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or specification is None or specification.loader is None:
         raise SofitError(f"There is no plugin file {path}. --plugin takes the path of a Python file.")
     module = importlib.util.module_from_spec(specification)
-    try:
-        specification.loader.exec_module(module)
-    except Exception as error:
-        raise SofitError(f"Plugin {path} does not load: {type(error).__name__}: {error}") from error
+    sys.modules[name] = module  # Where `dataclass` looks up the annotations of its classes.
+    specification.loader.exec_module(module)
     return module
 
 
 def _register(plugins: Plugins, module: object, origin: str) -> None:
     """Registers one module and takes in the tasks and grammars that it alone announces."""
-
-    def claim(kind: str, name: str) -> None:
-        other = plugins._origins.setdefault(f"{kind} {name}", origin)
-        if other != origin:
-            raise SofitError(f"Both {other} and {origin} register a {kind} called {name!r}. Uninstall one of them.")
-
-    def register_task(task: type[Task]) -> None:
-        check_task_class(task)
-        claim("task", task.name)
-        plugins.tasks[task.name] = task
-
-    def register_grammar(grammar: Grammar) -> None:
-        claim("grammar", grammar.name)
-        plugins.grammars[grammar.name] = grammar
-
     if plugins.manager.is_registered(module):
         return
+    tasks: list[type[Task]] = []
+    grammars: list[Grammar] = []
     plugins.manager.register(module)
     others = [plugin for plugin in plugins.manager.get_plugins() if plugin is not module]
-    hooks_of_module = plugins.manager.subset_hook_caller
-    hooks_of_module("sofit_register_tasks", others)(register=register_task)
-    hooks_of_module("sofit_register_grammars", others)(register=register_grammar)
+    try:
+        plugins.manager.subset_hook_caller("sofit_register_tasks", others)(register=tasks.append)
+        plugins.manager.subset_hook_caller("sofit_register_grammars", others)(register=grammars.append)
+    except Exception:
+        plugins.manager.unregister(module)
+        raise
+    for task in tasks:
+        check_task_class(task)
+        _claim(plugins, "task", task.name, origin)
+        plugins.tasks[task.name] = task
+    for grammar in grammars:
+        _claim(plugins, "grammar", grammar.name, origin)
+        plugins.grammars[grammar.name] = grammar
+
+
+def _claim(plugins: Plugins, kind: str, name: str, origin: str) -> None:
+    key = f"{kind} {name}"
+    if key in plugins._origins:
+        other = plugins._origins[key]
+        raise SofitError(f"Both {other} and {origin} register a {kind} called {name!r}. Uninstall or rename one of them.")
+    plugins._origins[key] = origin

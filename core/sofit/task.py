@@ -107,6 +107,15 @@ class Task(abc.ABC):
         """Makes an example without a target from what a user typed, for `sofit generate`."""
         return Example(id="input", input=text, target="")
 
+    def instruction_row(self, example: Example) -> Mapping[str, str]:
+        """Returns an example as `sofit data export` writes it, for instruction tuning: "instruction", "input" and "output".
+
+        Override it where the input can be told from the rest of the prompt, so that `load` can read the file again.
+        """
+        prompt = self.prompt(example)
+        text = prompt if isinstance(prompt, str) else "\n\n".join(message["content"] for message in prompt)
+        return {"instruction": text, "input": "", "output": example.target}
+
     def canonical(self, text: str, example: Example) -> str:
         """Returns one spelling for all outputs that mean the same as `text`; `text` itself where it does not parse."""
         return text

@@ -15,7 +15,7 @@ from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Tas
 from sofit_viggo.calls import GRAMMAR, parse_call
 from sofit_viggo.demo import demo_split
 from sofit_viggo.metrics import HEADLINE, score_calls
-from sofit_viggo.prompt import PROMPT_STYLES, PromptStyle, prompt_for
+from sofit_viggo.prompt import PROMPT_STYLES, PromptStyle, prompt_for, shared_prompt
 from sofit_viggo.rules import RULES, check_call
 from sofit_viggo.sources import example_from
 
@@ -60,6 +60,10 @@ class ViggoTask(Task):
     def check(self, text: str) -> Iterator[Problem]:
         """Yields the broken rules of `sofit_viggo.rules`."""
         return check_call(text)
+
+    def instruction_row(self, example: Example) -> dict[str, str]:
+        """Returns the post's row: what stands before every sentence, the sentence, and the call."""
+        return {"instruction": shared_prompt(self.prompt_style).strip(), "input": example.input, "output": example.target}
 
     def canonical(self, text: str, example: Example) -> str:
         """Returns the call with its attributes in the order of the data. The order inside a list counts, so it stays."""

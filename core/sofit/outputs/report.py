@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sofit.config_reference import as_yaml
-from sofit.outputs.comparison import Comparison
+from sofit.outputs.comparison import Comparison, occasion
 from sofit.outputs.errors_shown import worst_errors
 from sofit.outputs.loss_curve import loss_curve
 from sofit.outputs.rendering import render
@@ -29,8 +29,8 @@ def report_page(
         steps: the lines of metrics.jsonl.
         predictions: the lines of predictions.jsonl of the evaluation that `deciding_evaluation` returns.
     """
-    judged = deciding_evaluation(results["evaluations"]) or {"metrics": {}, "confusion": {}}
-    confusion = judged["confusion"]
+    judged = deciding_evaluation(results["evaluations"])
+    confusion = judged["confusion"] if judged else {}
     values = {
         "results": results,
         "comparison": comparison,
@@ -40,7 +40,8 @@ def report_page(
         "confusion": confusion,
         # The expected classes first, so that right answers stand on the diagonal; then whatever else was written.
         "confusion_columns": list(dict.fromkeys([*confusion, *(name for found in confusion.values() for name in found)])),
-        "errors": worst_errors(predictions, list(judged["metrics"])),
+        "errors": worst_errors(predictions, list(judged["metrics"]) if judged else []),
+        "judged": occasion(judged["when"], judged["step"], judged["constrained"]) if judged else "",
         "config": as_yaml(run.config),
     }
     return render("report.html.jinja", values)

@@ -1,0 +1,65 @@
+"""`sofit eval`: how good a model is at a task."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sofit.cli import options
+
+
+def evaluate(
+    task: options.Task = None,
+    data: options.Data = None,
+    model: options.Model = None,
+    split: Annotated[
+        Literal["train", "validation", "test"] | None, typer.Option(help="The split; validation unless set otherwise.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="The most examples, the first ones; --set evaluation.limit=null takes all.")
+    ] = None,
+    constrained: options.Constrained = None,
+    output_format: Annotated[Literal["table", "json"], typer.Option("--format", help="What to print.")] = "table",
+    predictions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write every prediction with its scores to this JSONL file.")
+    ] = None,
+    config: options.ConfigFile = None,
+    settings: options.Settings = None,
+    plugin: options.PluginFiles = None,
+) -> None:
+    """Let a model write the outputs of a split, and score them.
+
+    Unless --constrained or --no-constrained is given, it does both and shows them side by side. A run folder as --model brings
+    the task, options and data that it was trained with.
+    """
+    loaded, plugins = options.configure_for_model(
+        task=task,
+        data=data,
+        model=model,
+        config=config,
+        settings=settings,
+        plugin=plugin,
+        overrides={"evaluation.split": split, "evaluation.limit": limit},
+    )
+    from sofit.evaluate import evaluate_model
+    from sofit.outputs import JsonLines, as_json, evaluation_entry, prediction_entries, tabulate, write_text
+
+    reports = evaluate_model(
+        loaded, plugins, split=loaded.evaluation.split, limit=loaded.evaluation.limit, constrained=constrained
+    )
+    entries = [evaluation_entry(report) for report in reports]
+    if predictions is not None:
+        write_text(predictions, "")
+        for report in reports:
+            JsonLines(predictions).append(prediction_entries(report))
+    chosen = plugins.make_task(loaded)
+    if output_format == "json":
+        about = {"task": chosen.name, "model": loaded.model, "data": {"source": chosen.data, "demo": chosen.is_demo}}
+        typer.echo(as_json({**about, "evaluations": entries}, indent=2))
+        return
+    from sofit.cli.tables import show_comparison
+
+    columns = {"constrained" if entry["constrained"] else "unconstrained": entry for entry in entries}
+    show_comparison(tabulate(columns, chosen.headline))
+    if chosen.is_demo:
+        typer.echo("This was demo data, made up by the plugin. Give --data for real examples.")

@@ -1,0 +1,26 @@
+"""Tables on the screen: drawn on a terminal, plain and aligned in a file or a pipe."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from sofit.outputs import Comparison
+
+
+def show_comparison(comparison: "Comparison") -> None:
+    """Prints metrics side by side."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(comparison.as_rich())
+    else:
+        typer.echo(comparison.as_text())
+
+
+def show_columns(rows: list[tuple[str, ...]]) -> None:
+    """Prints rows in columns as wide as they need."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

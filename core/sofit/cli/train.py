@@ -1,0 +1,72 @@
+"""`sofit train`: fine-tune a model and show how good it was before and is after."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sofit.cli import options
+
+
+def train(
+    task: options.Task = None,
+    data: options.Data = None,
+    model: options.Model = None,
+    method: options.Method = None,
+    config: options.ConfigFile = None,
+    settings: options.Settings = None,
+    steps: Annotated[int | None, typer.Option("--steps", help="How many steps to train (trainer.num_train_steps).")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples in one step (trainer.train_batch_size).")] = None,
+    seed: Annotated[int | None, typer.Option(help="What chance starts from (trainer.seed).")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder; by default runs/TASK-METHOD-NUMBER.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")] = False,
+    plugin: options.PluginFiles = None,
+    allow_invalid_targets: Annotated[
+        bool, typer.Option("--allow-invalid-targets", help="Leave out training targets that the grammar refuses.")
+    ] = False,
+) -> None:
+    """Fine-tune a model on a task, and compare it before and after.
+
+    Without options it trains adapters for SmolLM2-135M and leaves everything in a new folder under runs/. Settings come from
+    --config, then --set, then the other options, each over the one before.
+    """
+    if resume and config is None and out is not None and (Path(out) / "config.yaml").is_file():
+        config = str(Path(out) / "config.yaml")
+    overrides = {
+        "task": task,
+        "data": data,
+        "model": model,
+        "trainer.num_train_steps": steps,
+        "trainer.train_batch_size": batch_size,
+        "trainer.seed": seed,
+        "out": out,
+    }
+    loaded, plugins = options.configure(config=config, settings=settings, plugin=plugin, overrides=overrides, method=method)
+    from sofit.outputs import choose_run_folder
+    from sofit.train import train as run
+
+    folder = choose_run_folder(loaded, resume=resume)
+    try:
+        results = run(
+            loaded.model_copy(update={"out": str(folder)}), plugins, resume=resume, allow_invalid_targets=allow_invalid_targets
+        )
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted. Go on with: sofit train --resume --out {folder}", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        if not any(folder.iterdir()):  # It failed before it wrote anything, so its number is free for the next try.
+            folder.rmdir()
+    _show(results, folder, plugins.task(loaded.task).headline)
+
+
+def _show(results: Mapping[str, Any], folder: Path, headline: Sequence[str]) -> None:
+    from sofit.cli.tables import show_comparison
+    from sofit.outputs import compare
+
+    comparison = compare(results["evaluations"], headline)
+    if comparison is not None:
+        show_comparison(comparison)
+    if results["data"]["demo"]:
+        typer.echo("This was demo data, made up by the plugin. Give --data for real examples.")
+    typer.echo(f"Report: {folder / 'report.html'}")
