@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sofit.config import Config
 from sofit.errors import SofitError
+from sofit.order import batch_indices
 from sofit.plugins import Plugins
 from sofit.prefix import group_by_prefix
 
@@ -100,11 +99,11 @@ def inspect_task(config: Config, plugins: Plugins, count: int) -> Inspection:
 
 
 def _some_batches(examples: Sequence["Supervised"], config: Config) -> list[list["Supervised"]]:
-    """Draws batches as training would: at random, each example at most once."""
-    size = min(config.trainer.train_batch_size, len(examples))
-    order = np.random.default_rng(config.trainer.seed).permutation(len(examples))
-    count = min(_SAMPLED_BATCHES, len(examples) // size) if size else 0
-    return [[examples[index] for index in order[start * size : (start + 1) * size]] for start in range(count)]
+    """Returns the first batches of training, at most those of one epoch."""
+    size = config.trainer.train_batch_size
+    count = min(_SAMPLED_BATCHES, -(-len(examples) // size))
+    order = [batch_indices(len(examples), size, config.trainer.seed, step) for step in range(1, count + 1)]
+    return [[examples[index] for index in indices] for indices in order]
 
 
 def _with_prefixes(batch: Sequence["Supervised"]) -> list[tuple["Supervised", int]]:
