@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face Hub: a real HTTP server on loopback that serves one data set from memory.
+"""A stand-in for the Hugging Face Hub: a real HTTP server on loopback that serves one data set or model from memory.
 
 Point a process at it with HF_ENDPOINT and a fresh HF_HOME; the Hub's own clients do the rest.
 """
@@ -10,7 +10,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 
 PARQUET_CONVERSION = "refs/convert/parquet"
 """The revision under which the Hub keeps every data set as Parquet files, at CONFIG/SPLIT/0000.parquet."""
@@ -22,12 +22,11 @@ Revisions = Mapping[str, Mapping[str, bytes]]
 
 
 @contextlib.contextmanager
-def hub_serving(dataset: str, revisions: Revisions) -> Iterator[str]:
-    """Serves a data set "org/name" and yields the address for HF_ENDPOINT."""
-
+def hub_serving(name: str, revisions: Revisions, kind: Literal["dataset", "model"] = "dataset") -> Iterator[str]:
+    """Serves a data set or a model "org/name" and yields the address for HF_ENDPOINT."""
     commits = {_commit(revision): files for revision, files in revisions.items()}
     aliases = {revision: _commit(revision) for revision in revisions}
-    handler = type("Handler", (_Handler,), {"name": dataset, "commits": commits, "aliases": aliases})
+    handler = type("Handler", (_Handler,), {"name": name, "kind": kind, "commits": commits, "aliases": aliases})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -46,6 +45,7 @@ def _commit(revision: str) -> str:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     name: str
+    kind: Literal["dataset", "model"]
     commits: Mapping[str, Mapping[str, bytes]]
     aliases: Mapping[str, str]
 
@@ -61,15 +61,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = urllib.parse.urlsplit(self.path).path
+        api = f"/api/{self.kind}s/{self.name}"
+        home = f"/{self.name}" if self.kind == "model" else f"/datasets/{self.name}"
         for prefix, answer in (
-            (f"/api/datasets/{self.name}/revision/", self._info),
-            (f"/api/datasets/{self.name}/tree/", self._tree),
-            (f"/api/datasets/{self.name}/paths-info/", self._paths_info),
-            (f"/datasets/{self.name}/resolve/", self._file),
+            (f"{api}/revision/", self._info),
+            (f"{api}/tree/", self._tree),
+            (f"{api}/paths-info/", self._paths_info),
+            (f"{home}/resolve/", self._file),
         ):
             if path.startswith(prefix):
                 return self._at_revision(path.removeprefix(prefix), answer, body)
-        if path == f"/api/datasets/{self.name}":
+        if path == api:
             return self._at_revision("main", self._info, body)
         return self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
 

@@ -60,7 +60,8 @@ def test_transformers_loads_a_saved_model_with_the_same_tensors(tmp_path: Path, 
     config = make_config(kind)
     tensors = random_tensors(config)
     save_hf_model(tmp_path / "model", config, tensors, smollm2.tokenizer)
-    model, found = AutoModelForCausalLM.from_pretrained(tmp_path / "model", output_loading_info=True)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(tmp_path / "model", output_loading_info=True)
+    model, found = loaded
     assert not any(found.values()), found
     state = model.state_dict()
     assert state.keys() == tensors.keys()

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -11,7 +12,7 @@ from sofit import SofitError
 from sofit.pretrained import KNOWN_MODELS, load_pretrained
 from sofit.pretrained.cache import default_cache_folder
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,

@@ -23,8 +23,6 @@ TEXTS = [
 ]
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, BYTE = 1, 2, 3, 4, 6
 
-ReadBack = Callable[..., tuple[Backend, dict[str, Any]]]
-
 
 @pytest.fixture(scope="session")
 def viggo_texts(shared_data: Path) -> list[str]:
@@ -87,7 +85,9 @@ def test_smollm2_takes_spaces_before_a_number_together(smollm2: Pretrained) -> N
 
 
 @pytest.mark.parametrize(("rule", "adds_bos"), [("gpt-2", False), ("llama-bpe", True), ("qwen2", False)])
-def test_a_byte_level_vocabulary_encodes_as_in_transformers(write, viggo_texts: list[str], rule: str, adds_bos: bool) -> None:
+def test_a_byte_level_vocabulary_encodes_as_in_transformers(
+    write: Callable[..., Path], viggo_texts: list[str], rule: str, adds_bos: bool
+) -> None:
     tokens, merges = learn_merges(viggo_texts[:200], 600)
     types = [CONTROL, CONTROL, USER_DEFINED] + [NORMAL] * len(tokens)
     tokens = ["<|begin|>", "<|end|>", "<tool_call>", *tokens]
@@ -103,13 +103,13 @@ def test_a_byte_level_vocabulary_encodes_as_in_transformers(write, viggo_texts: 
     assert settings == {"bos_token": "<|begin|>", "eos_token": "<|end|>", "chat_template": None}
 
 
-def test_qwen2_composes_letters_with_their_accents(write) -> None:
+def test_qwen2_composes_letters_with_their_accents(write: Callable[..., Path]) -> None:
     path = write([*sorted(pre_tokenizers.ByteLevel.alphabet())], [NORMAL] * 256, model="gpt2", pre="qwen2", merges=[])
     backend, _ = tokenizer_from_gguf(GgufFile.open(path))
     assert backend.decode(backend.encode("e\u0301").ids) == "é"
 
 
-def test_llama3_takes_a_word_that_is_a_token_whole(write) -> None:
+def test_llama3_takes_a_word_that_is_a_token_whole(write: Callable[..., Path]) -> None:
     # No merge leads to "inform"; Llama 3's vocabulary has such tokens.
     tokens = [*sorted(pre_tokenizers.ByteLevel.alphabet()), "inform"]
     path = write(tokens, [NORMAL] * len(tokens), model="gpt2", pre="llama-bpe", merges=[])
@@ -117,7 +117,9 @@ def test_llama3_takes_a_word_that_is_a_token_whole(write) -> None:
 
 
 @pytest.mark.parametrize("adds_space", [True, False])
-def test_a_sentencepiece_vocabulary_encodes_as_in_transformers(write, viggo_texts: list[str], adds_space: bool) -> None:
+def test_a_sentencepiece_vocabulary_encodes_as_in_transformers(
+    write: Callable[..., Path], viggo_texts: list[str], adds_space: bool
+) -> None:
     learned, _ = learn_merges([text.replace(" ", "▁") for text in viggo_texts[:200] if text.isascii()], 500)
     pieces = [token.replace("âĸģ", "▁") for token in learned if token.replace("âĸģ", "").isascii()]
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *pieces]
@@ -136,6 +138,6 @@ def test_a_sentencepiece_vocabulary_encodes_as_in_transformers(write, viggo_text
             assert backend.encode(text).ids == reference(text)["input_ids"], text
 
 
-def test_a_file_without_a_vocabulary_is_refused(write) -> None:
+def test_a_file_without_a_vocabulary_is_refused(write: Callable[..., Path]) -> None:
     with pytest.raises(SofitError, match="no whole vocabulary"):
         tokenizer_from_gguf(GgufFile.open(write(["a", "b"], [NORMAL], model="gpt2")))

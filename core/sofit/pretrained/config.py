@@ -13,6 +13,7 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "qwen2": {**_COMMON, "num_key_value_heads": 32},
     "qwen3": {**_COMMON, "num_key_value_heads": 32, "head_dim": 128},
 }
+_SIZES = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
 MODEL_TYPES = tuple(_DEFAULTS)
 """The families of models that sofit can train."""
 
@@ -26,11 +27,13 @@ def normalise_config(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     of the weights is `torch_dtype`. `sliding_window` is None where the model does not use one.
 
     Raises:
-        SofitError: the model is of a family that sofit does not support, or quantised; `where` names it.
+        SofitError: the model is of a family that sofit does not support, or quantised, or a size is missing; `where` names it.
     """
     family = config.get("model_type")
     if not isinstance(family, str) or family not in _DEFAULTS:
         raise SofitError(f"{where} is a model of type {family!r}. Supported types: {', '.join(MODEL_TYPES)}.")
+    if missing := [size for size in _SIZES if not isinstance(config.get(size), int)]:
+        raise SofitError(f"The config of {where} lacks {', '.join(missing)}.")
     if config.get("quantization_config"):
         method = config["quantization_config"].get("quant_method", "unknown")
         raise SofitError(f"{where} is quantised (method {method!r}). Use the original model, or a .gguf file of it.")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 
 from sofit.errors import SofitError
@@ -16,6 +17,8 @@ from sofit.pretrained.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+# safetensors needs ml_dtypes to read bfloat16 into numpy.
+_DTYPES = [np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)]
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -58,7 +61,9 @@ class SafetensorsFiles(Mapping[str, np.ndarray]):
 
         index = folder / "model.safetensors.index.json"
         if index.is_file():
-            shards: Mapping[str, str] = _read_json(index)["weight_map"]
+            shards: Mapping[str, str] = _read_json(index).get("weight_map") or {}
+            if not shards:
+                raise SofitError(f"{index} lists no tensors: it has no weight_map. Download the folder again.")
             missing = sorted({shard for shard in shards.values() if not (folder / shard).is_file()})
             if missing:
                 raise SofitError(f"{folder} lacks {', '.join(missing)}, which its index lists. Download the folder again.")
@@ -77,15 +82,20 @@ class SafetensorsFiles(Mapping[str, np.ndarray]):
         return cls(files)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Returns a tensor. Raises SofitError where its file is broken."""
+        """Returns a tensor. Raises SofitError where its file is broken, or its type is not one that weights have."""
         from safetensors import SafetensorError, safe_open
 
         path = self.files[name]
         try:
             with safe_open(path, framework="numpy") as file:
-                return file.get_tensor(name)
+                tensor = file.get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise SofitError(f"Cannot read tensor {name!r} of {path}: {error}. Download the file again.") from error
+        if tensor.dtype not in _DTYPES:
+            raise SofitError(
+                f"Tensor {name!r} of {path} has the type {tensor.dtype}. Weights must be one of {', '.join(map(str, _DTYPES))}."
+            )
+        return tensor
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.files)

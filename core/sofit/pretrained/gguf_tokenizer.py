@@ -54,8 +54,10 @@ def tokenizer_from_gguf(file: GgufFile) -> tuple[Tokenizer, dict[str, Any]]:
             tokenizer = _sentencepiece(metadata, tokens)
         case other:
             raise SofitError(f"{file.path} has a tokenizer of kind {other!r}. Known: gpt2, llama. Use the Hugging Face folder.")
-    tokenizer.add_special_tokens([_added(token) for token, kind in zip(tokens, kinds, strict=True) if kind in (_UNKNOWN, _CONTROL)])
-    tokenizer.add_tokens([_added(token) for token, kind in zip(tokens, kinds, strict=True) if kind == _USER_DEFINED])
+    special = [token for token, kind in zip(tokens, kinds, strict=True) if kind in (_UNKNOWN, _CONTROL)]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in special])
+    user_defined = [token for token, kind in zip(tokens, kinds, strict=True) if kind == _USER_DEFINED]
+    tokenizer.add_tokens([AddedToken(token, normalized=False) for token in user_defined])
 
     ids = {name: metadata.get(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL_TOKENS.items()}
     settings = {name: tokens[id] for name, id in ids.items() if id is not None}
@@ -63,10 +65,6 @@ def tokenizer_from_gguf(file: GgufFile) -> tuple[Tokenizer, dict[str, Any]]:
         bos = settings["bos_token"]
         tokenizer.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, ids["bos_token"])])
     return tokenizer, settings | {"chat_template": metadata.get("tokenizer.chat_template")}
-
-
-def _added(token: str) -> AddedToken:
-    return AddedToken(token, normalized=False)
 
 
 def _adds_bos(metadata: Mapping[str, Any]) -> bool:

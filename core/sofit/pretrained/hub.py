@@ -9,6 +9,7 @@ _PROBE_SECONDS = 5.0
 
 _FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
 _OTHER_FILES = ["*/*", "consolidated*"]
+_TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json"}
 
 
 class HubError(SofitError):
@@ -18,14 +19,15 @@ class HubError(SofitError):
 def cached_from_hub(name: str) -> Path | None:
     """Returns the folder in which an earlier download from the Hub lies, if there is a whole one."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = Path(snapshot_download(name, local_files_only=True, allow_patterns=_FILES, ignore_patterns=_OTHER_FILES))
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):
         return None
     # What was cut off leaves a folder with some of the files.
-    is_whole = all((folder / file).is_file() for file in ("config.json", "tokenizer.json")) and any(folder.glob("*.safetensors"))
+    files = {path.name for path in folder.iterdir()}
+    is_whole = "config.json" in files and any(name.endswith(".safetensors") for name in files) and bool(files & _TOKENIZER_FILES)
     return folder if is_whole else None
 
 
@@ -41,7 +43,7 @@ def fetch_from_hub(name: str) -> Path:
     try:
         model = HfApi().model_info(name, timeout=_PROBE_SECONDS)
         _check_files(name, [file.rfilename for file in model.siblings or ()])
-        return Path(snapshot_download(name, revision=model.sha, allow_patterns=_FILES, ignore_patterns=_OTHER_FILES))
+        return Path(snapshot_download(name, allow_patterns=_FILES, ignore_patterns=_OTHER_FILES))
     except HubError:
         raise
     except GatedRepoError as error:
@@ -50,7 +52,7 @@ def fetch_from_hub(name: str) -> Path:
         raise HubError(f"The Hub has no model {name}. If it is a private one, run `hf auth login`.") from error
     except Exception as error:  # The Hub's client raises kinds of several libraries for "not reachable".
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise HubError(f"Cannot get {name} from the Hugging Face Hub: {reason}.") from error
+        raise HubError(f"Cannot get {name} from the Hugging Face Hub: {reason.rstrip('.')}.") from error
 
 
 def _check_files(name: str, files: list[str]) -> None:

