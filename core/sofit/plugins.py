@@ -134,13 +134,14 @@ def _register(plugins: Plugins, module: object, origin: str) -> None:
         return
     tasks: list[type[Task]] = []
     grammars: list[Grammar] = []
-    plugins.manager.register(module)
-    others = [plugin for plugin in plugins.manager.get_plugins() if plugin is not module]
     try:
+        plugins.manager.register(module)
+        others = [plugin for plugin in plugins.manager.get_plugins() if plugin is not module]
         plugins.manager.subset_hook_caller("sofit_register_tasks", others)(register=tasks.append)
         plugins.manager.subset_hook_caller("sofit_register_grammars", others)(register=grammars.append)
     except Exception:
-        plugins.manager.unregister(module)
+        if plugins.manager.is_registered(module):
+            plugins.manager.unregister(module)
         raise
     for task in tasks:
         check_task_class(task)
