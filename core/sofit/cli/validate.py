@@ -3,12 +3,12 @@
 import contextlib
 import sys
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from sofit.cli.options import PluginFiles
 from sofit.errors import SofitError
 
 if TYPE_CHECKING:
@@ -21,34 +21,17 @@ if TYPE_CHECKING:
 _INVALID, _FAILED = 1, 2
 
 
-class InputFormat(StrEnum):
-    """How a file holds its outputs."""
-
-    TEXT = "text"
-    LINES = "lines"
-    JSONL = "jsonl"
-    CSV = "csv"
-
-
-class OutputFormat(StrEnum):
-    """How findings are written."""
-
-    FULL = "full"
-    CONCISE = "concise"
-    JSON = "json"
-    JSONL = "jsonl"
-    GITHUB = "github"
-    SARIF = "sarif"
-    JUNIT = "junit"
+FormatIn = Literal["text", "lines", "jsonl", "csv"]
+OutputFormat = Literal["full", "concise", "json", "jsonl", "github", "sarif", "junit"]
 
 
 def validate(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders of them, or - for the standard input.")],
     grammar: Annotated[str | None, typer.Option(help="A grammar by name, or the path of a .lark file.")] = None,
     task: Annotated[str | None, typer.Option(help="A task: its grammar and its rules.")] = None,
-    plugin: Annotated[list[str] | None, typer.Option(help="A one-file plugin to load; may be given several times.")] = None,
+    plugin: PluginFiles = None,
     format_in: Annotated[
-        InputFormat | None,
+        FormatIn | None,
         typer.Option(
             help="lines: each line is an output (.txt, -). text: the whole file is one. jsonl, csv. By default by suffix."
         ),
@@ -58,7 +41,7 @@ def validate(
     stdin_filename: Annotated[
         str | None, typer.Option(help="What to call the standard input; its suffix decides the format.")
     ] = None,
-    output_format: Annotated[OutputFormat, typer.Option(help="How to write the findings.")] = OutputFormat.FULL,
+    output_format: Annotated[OutputFormat, typer.Option(help="How to write the findings.")] = "full",
     output_file: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
     select: Annotated[list[str] | None, typer.Option(help="Report only codes that begin so; commas separate several.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Report no codes that begin so.")] = None,
@@ -91,7 +74,7 @@ def validate(
     judge = _judge(grammar, task, plugin or [], _codes(select), _codes(ignore))
     sources = find_sources(
         paths,
-        format_in=None if format_in is None else format_in.value,
+        format_in=format_in,
         output_field=field,
         id_field=id_field,
         stdin_filename=stdin_filename,
@@ -115,7 +98,7 @@ def validate(
         stream.flush()
     typer.echo(str(result.summary), err=True)
     for failure in result.failures:
-        typer.echo(f"Error: {failure}", err=True)
+        typer.echo(f"error: {failure}", err=True)
     raise typer.Exit(_exit_code(result, min_valid, exit_zero))
 
 
@@ -131,7 +114,7 @@ def _judge(grammar: str | None, task: str | None, files: list[str], select: list
         raise SofitError("Say what the outputs must be: --grammar NAME or FILE.lark, or --task NAME.")
     plugins = load_plugins(files)
     for warning in plugins.warnings:
-        typer.echo(f"Warning: {warning}", err=True)
+        typer.echo(f"warning: {warning}", err=True)
     chosen: Task | None = None
     if task is not None:
         chosen = plugins.task(task)()
@@ -145,22 +128,23 @@ def _judge(grammar: str | None, task: str | None, files: list[str], select: list
 
 
 def _report(output_format: OutputFormat | None, stream: IO[str], judge: "Judge") -> "Report":
-    from sofit.validation import machine_reports, reports
+    from sofit.validation import reports
 
     if output_format is None:
         return reports.Silent()
-    if output_format is OutputFormat.FULL:
+    if output_format == "full":
         return reports.Full(stream, color=stream.isatty())
-    if output_format is OutputFormat.SARIF:
+    if output_format == "concise":
+        return reports.Concise(stream)
+    if output_format == "github":
+        return reports.Github(stream)
+    from sofit.validation import machine_reports
+
+    if output_format == "sarif":
         return machine_reports.Sarif(stream, judge.titles)
-    simple: dict[OutputFormat, Any] = {
-        OutputFormat.CONCISE: reports.Concise,
-        OutputFormat.GITHUB: reports.Github,
-        OutputFormat.JSON: machine_reports.Json,
-        OutputFormat.JSONL: machine_reports.JsonLines,
-        OutputFormat.JUNIT: machine_reports.Junit,
-    }
-    return simple[output_format](stream)
+    if output_format == "junit":
+        return machine_reports.Junit(stream)
+    return machine_reports.Json(stream) if output_format == "json" else machine_reports.JsonLines(stream)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,9 @@ _LISTED = 14
 _LONGEST_EXCERPT = 40
 _LEAST_LIKENESS = 0.6
 _MOST_CLOSING_TOKENS = 5
+# Each place is tried by reading on from it, so both bounds keep a diagnosis within milliseconds.
+_MOST_PLACES = 40
+_LONGEST_MENDED = 10_000
 
 
 def diagnose(text: str, recogniser: Recogniser, terminals: Terminals) -> Problem | None:
@@ -25,7 +28,10 @@ def diagnose(text: str, recogniser: Recogniser, terminals: Terminals) -> Problem
 
 
 def closing(stack: tuple[int, ...], recogniser: Recogniser, terminals: Terminals) -> str | None:
-    """Returns the shortest run of fixed texts that completes an output in this state of the parser; None where there is none."""
+    """Returns the shortest run of brackets and the like that completes an output in this state of the parser, if there is one.
+
+    Words are left out: they would be content that nobody wrote.
+    """
     ways = [(stack, "")]
     for _ in range(_MOST_CLOSING_TOKENS):
         longer = []
@@ -33,8 +39,10 @@ def closing(stack: tuple[int, ...], recogniser: Recogniser, terminals: Terminals
             expected = recogniser.expected(state)
             if END in expected:
                 return written
-            fixed = sorted(terminal for terminal in expected if len(terminals.values.get(terminal, ())) == 1)
-            longer += [(recogniser.after(state, terminal), written + terminals.values[terminal][0]) for terminal in fixed]
+            for terminal in sorted(expected):
+                values = terminals.values[terminal]
+                if len(values) == 1 and not any(map(_is_word, values[0])):
+                    longer.append((recogniser.after(state, terminal), written + values[0]))
         # By length, so that `)` is tried before `, `.
         ways = sorted(longer, key=lambda way: len(way[1]))[:_LISTED]
     return None
@@ -46,34 +54,38 @@ def _missing(text: str, stop: Stop, recogniser: Recogniser, terminals: Terminals
     It may be missing well before the stop, since open text runs on over what should follow it: in `name[Portal, genres[indie]`
     the value goes up to the second bracket.
     """
-    if stop.at_end and not _runs_on(stop, terminals):
+    if len(text) > _LONGEST_MENDED or (stop.at_end and not _runs_on(stop, terminals)):
         return None
+    start, before = (stop.last.offset, stop.last.stack) if stop.last else (0, recogniser.start)
     places = [stop.offset] if not stop.at_end else []
     stacks = {stop.offset: stop.stack}
     if _runs_on(stop, terminals):
-        start, terminal, before = stop.tokens[-1]
-        after = recogniser.after(before, terminal)
         inside = [place for place in range(start + 1, stop.offset) if not text[place].isalnum()]
-        stacks |= dict.fromkeys(inside, after)
-        places = inside + places
+        stacks |= dict.fromkeys(inside, stop.stack)
+        places = inside[-_MOST_PLACES:] + places
+    begun: Problem | None = None
     for place in places:
         for literal in terminals.closed(recogniser.expected(stacks[place])):
-            start, _, before = stop.tokens[-1] if stop.tokens else (0, "", recogniser.start)
-            if recogniser.reach(text[:place] + literal + text[place:], before, start) is None:
+            mended = text[:place] + literal + text[place:]
+            reached = recogniser.reach(mended, before, start)
+            if reached is None or (reached == len(mended) and not stop.at_end and begun is None):
                 message = f"{literal!r} is missing before {_shorten(text[place:])}."
-                return Problem.at(text, place, UNEXPECTED_TOKEN, message, expected=(literal,), suggestion=literal)
-    return None
+                begun = Problem.at(text, place, UNEXPECTED_TOKEN, message, expected=(literal,), suggestion=literal)
+            if reached is None:
+                return begun
+    # Put there, all that is left to say is that the text ends too early.
+    return begun
 
 
 def _runs_on(stop: Stop, terminals: Terminals) -> bool:
-    return bool(stop.tokens) and terminals.is_open(stop.tokens[-1][1])
+    return stop.last is not None and terminals.is_open(stop.last.terminal)
 
 
 def _unexpected(text: str, stop: Stop, recogniser: Recogniser, terminals: Terminals) -> Problem:
     offset, stack = stop.offset, stop.stack
-    if _is_glued(text, stop, terminals):
+    if stop.last and not _runs_on(stop, terminals) and _is_inside_word(text, stop.offset):
         # "informs": the lexer took "inform" and stops at the "s", but the word is what is wrong.
-        offset, _, stack = stop.tokens[-1]
+        offset, stack = stop.last.offset, stop.last.stack
     names = recogniser.expected(stack)
     expected = terminals.spell(names)
     choices = terminals.closed(names)
@@ -100,14 +112,9 @@ def _unexpected(text: str, stop: Stop, recogniser: Recogniser, terminals: Termin
 
 def _ended(text: str, stop: Stop, terminals: Terminals) -> str:
     """Says that an open terminal was full, where text goes on within a word: a fifth digit of a year."""
-    if not _is_inside_word(text, stop.offset) or not _runs_on(stop, terminals):
+    if stop.last is None or not _runs_on(stop, terminals) or not _is_inside_word(text, stop.offset):
         return ""
-    start, terminal, _ = stop.tokens[-1]
-    return f"{terminals.name(terminal)} ends after {_shorten(text[start : stop.offset])}. "
-
-
-def _is_glued(text: str, stop: Stop, terminals: Terminals) -> bool:
-    return bool(stop.tokens) and not _runs_on(stop, terminals) and _is_inside_word(text, stop.offset)
+    return f"{terminals.name(stop.last.terminal)} ends after {_shorten(text[stop.last.offset : stop.offset])}. "
 
 
 def _is_inside_word(text: str, offset: int) -> bool:

@@ -20,8 +20,17 @@ _Match = Callable[[str, int], re.Match[str] | None]
 _Keywords = Callable[[str], str | None]
 _Action = int | tuple[int, str]
 """Shift to a state, or reduce: pop so many states, then go where the rule's name leads."""
-_Token = tuple[int, str, tuple[int, ...]]
-"""Where a token starts, its terminal, and the parser's states before it."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token that was read."""
+
+    offset: int
+    """Where it starts."""
+    terminal: str
+    stack: tuple[int, ...]
+    """The parser's states before it."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,8 @@ class Stop:
     """Where the token starts that does not fit; the length of the text where more was expected."""
     stack: tuple[int, ...]
     """The parser's states before that token."""
-    tokens: tuple[_Token, ...]
-    """The tokens before it."""
+    last: Token | None
+    """The last token that fits."""
     at_end: bool
 
 
@@ -55,10 +64,11 @@ class Recogniser:
         terminals = {terminal.name for terminal in parser.terminals} | {END}
         self._actions: dict[int, dict[str, _Action]] = {}
         self._gotos: dict[int, dict[str, int]] = {}
+        # lark's names are tokens, which compare slowly; these are plain strings.
         for state, row in table.states.items():
-            self._gotos[state] = {symbol: target for symbol, (_, target) in row.items() if symbol not in terminals}
+            self._gotos[state] = {str(symbol): target for symbol, (_, target) in row.items() if symbol not in terminals}
             self._actions[state] = {
-                symbol: argument if action is Shift else (len(argument.expansion), argument.origin.name)
+                str(symbol): argument if action is Shift else (len(argument.expansion), str(argument.origin.name))
                 for symbol, (action, argument) in row.items()
                 if symbol in terminals
             }
@@ -71,20 +81,33 @@ class Recogniser:
 
     def accepts(self, text: str) -> bool:
         """Whether the text is in the language."""
-        return self._run(text, [self._start], 0, None) is None
+        return self.reach(text, self.start, 0) is None
 
     def stop(self, text: str) -> Stop | None:
         """Says where the text leaves the language; None where it does not."""
-        tokens: list[_Token] = []
-        offset = self._run(text, [self._start], 0, tokens)
+        tokens: list[tuple[int, str]] = []
+        stack = list(self.start)
+        offset = self._run(text, stack, 0, len(text), tokens)
         if offset is None:
-            return None
-        _, _, stack = tokens.pop()
-        return Stop(offset, stack, tuple(tokens), offset == len(text))
+            if self._shift(stack, END):
+                return None
+            offset = len(text)
+        # The states before the last token and after it: found by reading again, as keeping those of every token would take
+        # the square of the text's length where a grammar nests.
+        stack, last = list(self.start), None
+        fitting = [token for token in tokens if token[0] < offset]
+        if fitting:
+            start, terminal = fitting[-1]
+            self._run(text, stack, 0, start)
+            last = Token(start, terminal, tuple(stack))
+            self._run(text, stack, start, offset)
+        return Stop(offset, tuple(stack), last, offset == len(text))
 
     def reach(self, text: str, stack: tuple[int, ...], offset: int) -> int | None:
         """Returns where reading `text` from `offset` on stops, with the parser in `stack`; None where it never does."""
-        return self._run(text, list(stack), offset, None)
+        states = list(stack)
+        reached = self._run(text, states, offset, len(text))
+        return reached if reached is not None or self._shift(states, END) else len(text)
 
     def expected(self, stack: tuple[int, ...]) -> frozenset[str]:
         """Returns the terminals that can follow, $END among them where the text may end.
@@ -100,21 +123,21 @@ class Recogniser:
         assert possible, f"{terminal} cannot follow"
         return tuple(states)
 
-    def _run(self, text: str, stack: list[int], position: int, tokens: list[_Token] | None) -> int | None:
-        """Reads on from `position`; the place of the token that does not fit, or None at a proper end. Changes `stack`.
+    def _run(
+        self, text: str, stack: list[int], position: int, end: int, tokens: list[tuple[int, str]] | None = None
+    ) -> int | None:
+        """Reads tokens from `position` on up to `end`, changing `stack`; returns where one starts that does not fit.
 
-        Puts each token into `tokens`, the one that does not fit last.
+        Puts the start and the terminal of each into `tokens`.
         """
-        scanners, actions, gotos, length = self._scanners, self._actions, self._gotos, len(text)
-        while position < length:
+        scanners, actions, gotos = self._scanners, self._actions, self._gotos
+        while position < end:
             state = stack[-1]
             matches, keywords, ignored = scanners.get(state) or self._scanner(state)
             for match in matches:
                 if found := match(text, position):
                     break
             else:
-                if tokens is not None:
-                    tokens.append((position, "", tuple(stack)))
                 return position
             terminal = found.lastgroup or ""
             if terminal in keywords:
@@ -123,7 +146,7 @@ class Recogniser:
                 position = found.end()
                 continue
             if tokens is not None:
-                tokens.append((position, terminal, tuple(stack)))
+                tokens.append((position, terminal))
             # _shift written out: this loop runs for each token of each line of a file.
             while True:
                 action = actions[stack[-1]].get(terminal)
@@ -137,9 +160,7 @@ class Recogniser:
                     del stack[-size:]
                 stack.append(gotos[stack[-1]][rule])
             position = found.end()
-        if tokens is not None:
-            tokens.append((length, END, tuple(stack)))
-        return None if self._shift(stack, END) else length
+        return None
 
     def _shift(self, stack: list[int], terminal: str) -> bool:
         """Reduces and shifts a terminal, changing `stack`; False where it cannot follow."""

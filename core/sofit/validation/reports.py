@@ -51,7 +51,7 @@ class Full:
     def _show(self, finding: Finding) -> str:
         problem = finding.problem
         color = _COLOURS[problem.severity]
-        id = f" ({finding.output.id})" if finding.output.id is not None else ""
+        id = f" ({_visible(finding.output.id)})" if finding.output.id is not None else ""
         line = finding.output.text.split("\n")[problem.line - 1]
         excerpt, column = _excerpt(line, problem.column)
         margin = f"{finding.line:>5} | "
@@ -70,9 +70,9 @@ class Full:
     def _paint(self, text: str, color: str) -> str:
         if not self._color:
             return text
-        import click
+        import typer
 
-        return click.style(text, bold=True) if color == "bold" else click.style(text, fg=color, bold=True)
+        return typer.style(text, bold=True) if color == "bold" else typer.style(text, fg=color, bold=True)
 
 
 class Concise:
