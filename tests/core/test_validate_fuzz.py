@@ -150,8 +150,7 @@ def test_a_rewritten_record_holds_the_new_output_and_all_else_unchanged(rows: li
     written = io.StringIO()
     csv.writer(written).writerows([("output", "id"), *rows])
     files: dict[FormatName, bytes] = {
-        "jsonl": "
-".join(lines).encode(),
+        "jsonl": "\n".join(lines).encode(),
         "csv": written.getvalue().encode("utf-8", "surrogateescape"),
     }
     for format_name, raw in files.items():
