@@ -159,8 +159,9 @@ def make_task(task: type[Task], options: Mapping[str, Any]) -> Task:
             known = ", ".join(sorted(defaults))
             raise SofitError(f"Task {task.name!r} has no option {key!r}. Options: {known}.{did_you_mean(key, defaults)}")
         default = defaults[key]
-        is_number = isinstance(default, float) and isinstance(value, int)
-        if isinstance(default, bool | int | float | str) and not isinstance(value, type(default)) and not is_number:
+        # Types are compared exactly, since True is an int as well.
+        kinds = (float, int) if type(default) is float else (type(default),)
+        if isinstance(default, bool | int | float | str) and type(value) not in kinds:
             kind = type(default).__name__
             raise SofitError(f"Option {key!r} of task {task.name!r} must be of type {kind}. Got {value!r}.")
     return task(**options)
