@@ -168,11 +168,10 @@ def _explain(tree: _Tree, known: Mapping[Path, Key], detail: "ErrorDetails") -> 
 
 def _nearest_key(path: Path, known: Mapping[Path, Key]) -> str:
     """Names the key that was meant: one of the same section, else one of the same name in another."""
-    siblings = {".".join(other) for other in known if other[:-1] == path[:-1]}
-    if hint := did_you_mean(".".join(path), siblings):
+    siblings = sorted(other[-1] for other in known if other[:-1] == path[:-1])
+    if hint := did_you_mean(path[-1], siblings):
         return hint
     namesakes = [key.name for other, key in known.items() if other[-1] == path[-1]]
     if namesakes:
         return f" Did you mean {' or '.join(map(repr, namesakes))}?"
-    names = ", ".join(sorted(other[-1] for other in known if other[:-1] == path[:-1]))
-    return f" Keys there: {names}."
+    return f" Keys there: {', '.join(siblings)}."
