@@ -1,6 +1,6 @@
 """Function calls, the meaning representations of ViGGO, and the two ways to read one.
 
-    verify_attribute(name[Little Big Adventure], rating[average], has_multiplayer[no], platforms[PlayStation])
+    give_opinion(name[Tetris], rating[excellent], genres[puzzle], platforms[Nintendo, PC])
 
 `parse_call` takes what the grammar accepts. `read_call` finds whatever looks like a call in any text, as the published
 results on ViGGO do; where the grammar accepts a text, both find the same call, but for letter case.

@@ -1,7 +1,7 @@
 """The task: from a sentence about video games to the function call that it means.
 
-    Sentence: Have you tried Little Big Adventure? It's a third person game for the PC.
-    Output: recommend(name[Little Big Adventure], player_perspective[third person], platforms[PC])
+    Sentence: Tetris is the best there is. On Nintendo or on PC, nothing beats a puzzle game.
+    Output: give_opinion(name[Tetris], rating[excellent], genres[puzzle], platforms[Nintendo, PC])
 
 ViGGO turned around: Juraska, Bowden and Walker, "ViGGO: A Video Game Corpus for Data-To-Text Generation in Open-Domain
 Conversation", INLG 2019 (W19-8623), made the data to get from the call to the sentence.

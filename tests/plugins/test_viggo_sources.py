@@ -8,6 +8,7 @@ import pytest
 from sofit import Example, Record, SofitError
 from sofit.testing import check_task
 from sofit_viggo import ViggoTask
+from sofit_viggo.prompt import PROMPT_STYLES, PromptStyle
 from sofit_viggo.sources import example_from
 
 SENTENCE, CALL = "Have you tried Doom?", "recommend(name[Doom])"
@@ -60,6 +61,17 @@ def test_an_instruction_file_is_split_into_training_and_validation(tmp_path: Pat
     train, validation = list(task.load("train")), list(task.load("validation"))
     assert (len(train), len(validation)) == (90, 10)
     assert {e.input for e in train} | {e.input for e in validation} == {e.input for e in demo}
+
+
+@pytest.mark.parametrize("style", PROMPT_STYLES)
+def test_what_a_task_exports_as_instruction_rows_it_loads_again_with_the_same_prompts(tmp_path: Path, style: PromptStyle):
+    task = ViggoTask(prompt_style=style)
+    demo = list(task.load("validation"))[:20]
+    rows = [task.instruction_row(example) for example in demo]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    loaded = list(ViggoTask(data=str(tmp_path), prompt_style=style).load("train"))
+    assert [(task.prompt(e), e.target) for e in loaded] == [(task.prompt(e), e.target) for e in demo]
+    assert all(task.prompt(e).startswith(row["instruction"]) for e, row in zip(demo, rows, strict=True))
 
 
 def test_the_demo_set_keeps_the_contract_of_a_task():
