@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 END = "$END"
 """The terminal that stands for the end of the text."""
 
+# Where the output must end: no text has this.
+_NOTHING = re.compile(r"(?!)")
+
 _Match = Callable[[str, int], re.Match[str] | None]
 _Keywords = Callable[[str], str | None]
 _Action = int | tuple[int, str]
 """Shift to a state, or reduce: pop so many states, then go where the rule's name leads."""
+_State = tuple[_Match, dict[str, _Action], dict[str, _Keywords], frozenset[str]]
+"""What a parser state does: how it reads a token, what each terminal makes it do, terminals with keywords, and ignored ones."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ class Recogniser:
                 for symbol, (action, argument) in row.items()
                 if symbol in terminals
             }
-        self._scanners: dict[int, tuple[list[_Match], dict[str, _Keywords], frozenset[str]]] = {}
+        self._states: dict[int, _State] = {}
 
     @property
     def start(self) -> tuple[int, ...]:
@@ -130,35 +135,31 @@ class Recogniser:
 
         Puts the start and the terminal of each into `tokens`.
         """
-        scanners, actions, gotos = self._scanners, self._actions, self._gotos
+        states, actions, gotos = self._states, self._actions, self._gotos
         while position < end:
-            state = stack[-1]
-            matches, keywords, ignored = scanners.get(state) or self._scanner(state)
-            for match in matches:
-                if found := match(text, position):
-                    break
-            else:
+            match, row, keywords, ignored = states.get(stack[-1]) or self._state(stack[-1])
+            found = match(text, position)
+            if found is None:
                 return position
             terminal = found.lastgroup or ""
-            if terminal in keywords:
+            if keywords and terminal in keywords:
                 terminal = keywords[terminal](found.group()) or terminal
-            if terminal in ignored:
+            if ignored and terminal in ignored:
                 position = found.end()
                 continue
             if tokens is not None:
                 tokens.append((position, terminal))
             # _shift written out: this loop runs for each token of each line of a file.
-            while True:
-                action = actions[stack[-1]].get(terminal)
-                if action is None:
-                    return position
-                if isinstance(action, int):
-                    stack.append(action)
-                    break
+            action = row.get(terminal)
+            while isinstance(action, tuple):
                 size, rule = action
                 if size:
                     del stack[-size:]
                 stack.append(gotos[stack[-1]][rule])
+                action = actions[stack[-1]].get(terminal)
+            if action is None:
+                return position
+            stack.append(action)
             position = found.end()
         return None
 
@@ -178,17 +179,18 @@ class Recogniser:
             if terminal == END and stack[-1] == self._end:
                 return True
 
-    def _scanner(self, state: int) -> tuple[list[_Match], dict[str, _Keywords], frozenset[str]]:
+    def _state(self, state: int) -> _State:
         """Makes what reads a token in a state: lark joins the regular expressions of a state when it first needs them."""
         lexer = self._lexer.lexers[state]
         try:
-            scanner = lexer.scanner
+            patterns = lexer.scanner._mres
         except re.error as error:
             raise SofitError(
                 f"Terminals of the grammar do not work together: {error}. Use no group numbers or global flags."
             ) from error
-        matches = [pattern.match for pattern in scanner._mres]
         # A string literal that a regular expression also matches is found by way of that expression.
         keywords = {name: callback.scanner.fullmatch for name, callback in lexer.callback.items()}
-        self._scanners[state] = matches, keywords, lexer.ignore_types
-        return self._scanners[state]
+        assert len(patterns) <= 1, "lark split an expression, which it does for a limit that Python no longer has"
+        match = patterns[0].match if patterns else _NOTHING.match
+        self._states[state] = match, self._actions[state], keywords, lexer.ignore_types
+        return self._states[state]
