@@ -23,8 +23,8 @@ class Run:
     last_step: int
     """The number of the last step that is planned; steps count from 1."""
     info: Mapping[str, Any] = field(default_factory=dict)
-    """Facts that results.json repeats: `examples` (counts by split), `tokens` (`with_sharing` and `without_sharing`, those of
-    one pass over the training examples), `parameters` (`total`, `trained`), and whatever else is worth keeping."""
+    """Facts that results.json repeats: `examples` (counts by split), `parameters` (`total`, `trained`), and whatever else is
+    worth keeping."""
 
     def deciding_score(self, metrics: Mapping[str, float]) -> float:
         """Returns the metric that chooses the best checkpoint and stops early: `evaluation.metric`, else the task's first.
@@ -55,6 +55,8 @@ class StepRecord:
     """Tokens that carry loss."""
     computed_tokens: int
     """Tokens that went through the model, padding included."""
+    example_tokens: int
+    """Tokens of the examples, each counted whole: those that would be computed without sharing."""
     examples_per_second: float
     seconds: float
     """Wall time of the step."""

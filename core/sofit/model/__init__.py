@@ -3,7 +3,7 @@
 from sofit.model.config import DecoderConfig
 from sofit.model.decoder import Cache, Decoder, Stream
 from sofit.model.lora import LoraSpec, add_adapters, is_adapter_array, merge_adapters
-from sofit.model.weights import from_hf_tensors, to_hf_tensors
+from sofit.model.weights import adapter_tensors, from_hf_tensors, to_hf_tensors
 
 __all__ = [
     "Cache",
@@ -11,6 +11,7 @@ __all__ = [
     "DecoderConfig",
     "LoraSpec",
     "Stream",
+    "adapter_tensors",
     "add_adapters",
     "from_hf_tensors",
     "is_adapter_array",

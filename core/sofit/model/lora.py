@@ -63,10 +63,11 @@ def add_adapters(model: Decoder, spec: LoraSpec, *, key: jax.Array) -> Decoder:
     return _with_layers(model, targets, layers)
 
 
-def merge_adapters(model: Decoder) -> Decoder:
-    """Returns a model without adapters whose weights compute the same."""
-    targets = [target for target in _LAYERS.values() if target(model.blocks.stacked).adapter is not None]
-    return _with_layers(model, targets, [_merged(target(model.blocks.stacked)) for target in targets])
+def merge_adapters(base: Decoder, adapted: Decoder) -> Decoder:
+    """Returns the base with the adapters of `adapted`, which may lack all else, added to its weights."""
+    targets = [target for target in _LAYERS.values() if target(adapted.blocks.stacked).adapter is not None]
+    merged = [_merged(target(base.blocks.stacked), target(adapted.blocks.stacked).adapter) for target in targets]
+    return _with_layers(base, targets, merged)
 
 
 def is_adapter_array(model: Decoder) -> Decoder:
@@ -94,9 +95,9 @@ def _fresh_adapter(linear: Linear, Layers: Axis, spec: LoraSpec, key: jax.Array)
     return Adapter(down, up, spec.scale, spec.dropout)
 
 
-def _merged(linear: Linear) -> Linear:
-    assert linear.adapter is not None
-    update = linear.adapter.update().rearrange(linear.weight.axes)
+def _merged(linear: Linear, adapter: Adapter | None) -> Linear:
+    assert adapter is not None
+    update = adapter.update().rearrange(linear.weight.axes)
     weight = (linear.weight.astype(update.dtype) + update).astype(linear.weight.dtype)
     return Linear(weight, linear.bias, None, linear.In, linear.Out)
 

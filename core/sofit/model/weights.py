@@ -1,6 +1,7 @@
 """Between a decoder and the tensors of a Hugging Face checkpoint."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -13,6 +14,7 @@ from haliax import NamedArray
 from sofit.errors import SofitError
 from sofit.model.config import DecoderConfig
 from sofit.model.decoder import Block, Decoder
+from sofit.model.lora import adapters_by_layer
 
 _BLOCK_TENSORS: dict[str, Callable[[Block], NamedArray | None]] = {
     "input_layernorm.weight": lambda b: b.attention_norm.weight,
@@ -78,28 +80,51 @@ def from_hf_tensors(config: DecoderConfig, tensors: Mapping[str, np.ndarray], dt
     )
 
 
-def to_hf_tensors(model: Decoder) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields a model's tensors by their Hugging Face names, matrices as (out, in). Adapters must be merged before."""
-    config = model.config
+def to_hf_tensors(model: Decoder) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
+    """Yields the Hugging Face names of a model's tensors, each with a function that makes it; matrices are (out, in).
+
+    Adapters must have been merged.
+    """
     for name, get in _TOP_TENSORS.items():
         array = get(model)
         if array is not None:
-            yield name, np.asarray(array.array)
+            yield name, partial(_top_tensor, array)
     for name, get in _BLOCK_TENSORS.items():
         stacked = get(model.blocks.stacked)
-        if stacked is None:
-            continue
-        for index in range(config.num_layers):
-            yield f"model.layers.{index}.{name}", _as_matrix(name, np.asarray(stacked["layer", index].array), config)
+        if stacked is not None:
+            for index in range(model.config.num_layers):
+                yield f"model.layers.{index}.{name}", partial(_block_tensor, stacked, index, _input_size(name, model.config))
 
 
-def _as_matrix(name: str, array: np.ndarray, config: DecoderConfig) -> np.ndarray:
-    """Joins the named parts of a weight's outputs and inputs."""
-    if array.ndim == 1 or not name.endswith("proj.weight"):
-        return array.reshape(-1)
-    inputs = config.embed_size
+def adapter_tensors(model: Decoder) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the adapters of every layer: NAME.lora_A.weight (rank, in) and NAME.lora_B.weight (out, rank)."""
+    for name, adapter in adapters_by_layer(model).items():
+        module = "self_attn" if name in _ATTENTION_LAYERS else "mlp"
+        for index in range(model.config.num_layers):
+            prefix = f"model.layers.{index}.{module}.{name}"
+            down = np.asarray(adapter.down["layer", index].rearrange(("rank", ...)).array)
+            up = np.asarray(adapter.up["layer", index].rearrange((..., "rank")).array)
+            yield f"{prefix}.lora_A.weight", down.reshape(down.shape[0], -1)
+            yield f"{prefix}.lora_B.weight", up.reshape(-1, up.shape[-1])
+
+
+_ATTENTION_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+def _top_tensor(array: NamedArray) -> np.ndarray:
+    return np.asarray(array.array)
+
+
+def _block_tensor(stacked: NamedArray, layer: int, inputs: int | None) -> np.ndarray:
+    """Joins the named parts of a weight's outputs and inputs; `inputs` is None for vectors."""
+    array = np.asarray(stacked["layer", layer].array)
+    return array.reshape(-1) if inputs is None else array.reshape(-1, inputs)
+
+
+def _input_size(name: str, config: DecoderConfig) -> int | None:
+    """Returns the size of a weight's input, None for a vector."""
+    if not name.endswith("proj.weight"):
+        return None
     if name.endswith("o_proj.weight"):
-        inputs = config.num_heads * config.head_size
-    elif name.endswith("down_proj.weight"):
-        inputs = config.mlp_size
-    return array.reshape(-1, inputs)
+        return config.num_heads * config.head_size
+    return config.mlp_size if name.endswith("down_proj.weight") else config.embed_size

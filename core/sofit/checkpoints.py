@@ -1,0 +1,86 @@
+"""Checkpoints: what training changes, written whole or not at all."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from sofit.errors import SofitError
+from sofit.trainer import TrainState
+
+
+class Checkpoints:
+    """The checkpoints of a run: the latest ones, and the one with the best score, each in a folder named by its step."""
+
+    def __init__(self, folder: Path, keep: int):
+        """Opens or makes `folder`/latest and `folder`/best; the former keeps `keep` checkpoints, the latter one."""
+        self.folder = folder
+        options = {"enable_async_checkpointing": False, "cleanup_tmp_directories": True}
+        self._latest = ocp.CheckpointManager(
+            (folder / "latest").absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=keep, **options)
+        )
+        self._best = ocp.CheckpointManager(
+            (folder / "best").absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=1, **options)
+        )
+
+    @property
+    def last_step(self) -> int | None:
+        """The step of the newest checkpoint."""
+        return self._latest.latest_step()
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the checkpoint with the best score."""
+        return self._best.latest_step()
+
+    def save(self, step: int, state: TrainState) -> Path:
+        """Writes the state after a step and returns where."""
+        self._latest.save(step, args=ocp.args.StandardSave(_arrays(state)), force=True)
+        return self.folder / "latest" / str(step)
+
+    def save_best(self, step: int, state: TrainState, score: float) -> None:
+        """Writes the state as the best one so far."""
+        arrays = {"score": jax.numpy.float32(score), **_arrays(state)}
+        self._best.save(step, args=ocp.args.StandardSave(arrays), force=True)
+
+    def restore(self, state: TrainState) -> TrainState:
+        """Reads the newest checkpoint into a state of the same form.
+
+        Raises:
+            SofitError: it does not fit the state: the run was of another model or method.
+        """
+        return self._read(self._latest, "latest", state, {})[0]
+
+    def restore_best(self, state: TrainState) -> tuple[TrainState, float]:
+        """Reads the best checkpoint, and its score."""
+        state, extra = self._read(self._best, "best", state, {"score": jax.numpy.float32(0)})
+        return state, float(extra["score"])
+
+    def close(self) -> None:
+        """Ends the background work."""
+        self._latest.close()
+        self._best.close()
+
+    def _read(
+        self, manager: ocp.CheckpointManager, name: str, state: TrainState, extra: Mapping[str, Any]
+    ) -> tuple[TrainState, dict[str, Any]]:
+        step = manager.latest_step()
+        arrays = {**_arrays(state), **extra}
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, arrays)
+        try:
+            read = manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            where = self.folder / name / str(step)
+            raise SofitError(f"The checkpoint {where} does not fit this run: {error}") from error
+        leaves, structure = jax.tree.flatten(state)
+        restored = jax.tree.unflatten(structure, [read[key] for key in list(_arrays(state))])
+        assert len(leaves) == len(_arrays(state))
+        return restored, {key: read[key] for key in extra}
+
+
+def _arrays(state: TrainState) -> dict[str, jax.Array]:
+    """Returns the arrays of a state by their path in it."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}

@@ -1,0 +1,24 @@
+"""The settings that depend on the data or the method, where the user gave none."""
+
+from sofit.config import Config
+
+_EPOCHS = 3
+_DEMO_STEPS = 48
+_LEARNING_RATES = {"lora": 1e-3, "full": 1e-4}
+
+
+def with_defaults(config: Config, examples: int, *, is_demo: bool) -> Config:
+    """Returns the configuration with steps and learning rate filled in.
+
+    Real data is seen three times over. The demo takes as many steps as show what training does within minutes.
+    """
+    trainer, optimizer = config.trainer, config.optimizer
+    steps = _DEMO_STEPS if is_demo else max(1, _EPOCHS * examples // trainer.train_batch_size)
+    return config.model_copy(
+        update={
+            "trainer": trainer.model_copy(update={"num_train_steps": trainer.num_train_steps or steps}),
+            "optimizer": optimizer.model_copy(
+                update={"learning_rate": optimizer.learning_rate or _LEARNING_RATES[config.method]}
+            ),
+        }
+    )

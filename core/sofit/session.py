@@ -1,0 +1,124 @@
+"""What happens around the steps of a run: observers are told, the model is evaluated, checkpoints are kept."""
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from sofit.checkpoints import Checkpoints
+from sofit.evaluate import evaluate
+from sofit.observers import builtin_observers
+from sofit.outputs import write_outputs
+from sofit.plugins import Plugins
+from sofit.run import Outcome, Report, Run, StepRecord
+from sofit.task import Example
+from sofit.trainer import Trainer, TrainState
+
+if TYPE_CHECKING:
+    from sofit.pretrained import Tokenizer
+
+
+class Session:
+    """A run under way. As a context manager it tells the observers when training fails."""
+
+    def __init__(
+        self, run: Run, plugins: Plugins, trainer: Trainer, tokenizer: "Tokenizer", held_out: Sequence[Example]
+    ) -> None:
+        self.run = run
+        self._trainer = trainer
+        self._tokenizer = tokenizer
+        self._held_out = held_out
+        self._manager = plugins.manager
+        self._observers: list[object] = []
+        self._checkpoints = Checkpoints(run.folder / "checkpoints", run.config.trainer.keep_checkpoints)
+        self._last_step = 0
+        self._best_score = float("-inf")
+        self._stop_reason = ""
+
+    def __enter__(self) -> "Session":
+        for observer in builtin_observers(self.run):
+            self._register(observer)
+        self._manager.hook.sofit_register_observers(run=self.run, register=self._register)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+            self._tell_end("failed", reason)
+        self._checkpoints.close()
+        for observer in self._observers:
+            self._manager.unregister(observer)
+
+    def begin(self, state: TrainState, *, resume: bool) -> tuple[TrainState, int]:
+        """Starts, or goes on from the newest checkpoint; returns the state and the first step to take.
+
+        Raises:
+            SofitError: the checkpoint does not fit the run.
+        """
+        if resume and self._checkpoints.last_step is not None:
+            state = self._checkpoints.restore(state)
+            self._last_step = self._checkpoints.last_step
+            if self._checkpoints.best_step is not None:
+                self._best_score = self._checkpoints.restore_best(state)[1]
+        first_step = self._last_step + 1
+        self._manager.hook.sofit_train_start(run=self.run, first_step=first_step)
+        if first_step == 1:
+            self._evaluate(state, "before")
+        return state, first_step
+
+    def after_step(self, state: TrainState, record: StepRecord) -> bool:
+        """Tells the observers, evaluates and saves where it is time to; returns whether to stop."""
+        self._last_step = record.step
+        self._manager.hook.sofit_step_end(run=self.run, step=record)
+        config, is_last = self.run.config, record.step == self.run.last_step
+        if config.evaluation.every and record.step % config.evaluation.every == 0 and not is_last:
+            self._keep_if_best(state, self._evaluate(state, "step"))
+        reason = self._manager.hook.sofit_should_stop(run=self.run, step=record)
+        every = config.trainer.checkpoint_every or max(1, self.run.last_step // 10)
+        if record.step % every == 0 or is_last or reason is not None:
+            path = self._checkpoints.save(record.step, state)
+            self._manager.hook.sofit_checkpoint_saved(run=self.run, step=record, path=path)
+        self._stop_reason = reason or ""
+        return reason is not None
+
+    def finish(self, state: TrainState) -> TrainState:
+        """Evaluates the model, goes back to an earlier one if that was better, and returns what to give away."""
+        score = self.run.deciding_score(self._evaluate(state, "after").scores.metrics)
+        if score < self._best_score:
+            state, _ = self._checkpoints.restore_best(state)
+            self._evaluate(state, "after", step=self._checkpoints.best_step)
+        return state
+
+    def end(self) -> dict[str, Any]:
+        """Writes the reports, and returns what results.json holds."""
+        outcome = self._tell_end("stopped" if self._stop_reason else "finished", self._stop_reason)
+        return write_outputs(self.run, outcome)
+
+    def _evaluate(self, state: TrainState, when: Literal["before", "step", "after"], step: int | None = None) -> Report:
+        config = self.run.config.evaluation
+        report = evaluate(
+            self._trainer.model(state),
+            self.run.task,
+            self._held_out,
+            self._tokenizer,
+            config,
+            split=config.split,
+            when=when,
+            step=self._last_step if step is None else step,
+        )
+        self._manager.hook.sofit_evaluate_end(run=self.run, report=report)
+        return report
+
+    def _keep_if_best(self, state: TrainState, report: Report) -> None:
+        score = self.run.deciding_score(report.scores.metrics)
+        if score > self._best_score:
+            self._best_score = score
+            self._checkpoints.save_best(report.step, state, score)
+
+    def _tell_end(self, status: Literal["finished", "stopped", "failed"], reason: str) -> Outcome:
+        outcome = Outcome(status=status, step=self._last_step, reason=reason)
+        self._manager.hook.sofit_train_end(run=self.run, outcome=outcome)
+        return outcome
+
+    def _register(self, observer: object) -> None:
+        self._manager.register(observer)
+        self._observers.append(observer)
