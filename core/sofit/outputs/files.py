@@ -11,6 +11,9 @@ from typing import Any
 
 from sofit.errors import SofitError
 
+_ERRORS = "replace"
+"""Half a surrogate pair, which JSON can carry into a data set, becomes a question mark; it must not end a run."""
+
 
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one step: it has its old content or the new one, also after a crash.
@@ -20,7 +23,7 @@ def write_text(path: Path, text: str) -> None:
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as stream:
+        with partial.open("w", newline="\n", encoding="utf-8", errors=_ERRORS) as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -62,7 +65,7 @@ class JsonLines:
         """
         lines = "".join(f"{as_json(entry)}\n" for entry in entries)
         try:
-            with self.path.open("a", encoding="utf-8", newline="\n") as stream:
+            with self.path.open("a", newline="\n", encoding="utf-8", errors=_ERRORS) as stream:
                 stream.write(lines)
         except OSError as error:
             raise SofitError(f"Cannot write {self.path}: {error.strerror or error}.") from error
@@ -73,7 +76,7 @@ class JsonLines:
             return []
         text = self.path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
-        return [json.loads(line) for line in whole.splitlines() if line]
+        return [json.loads(line) for line in whole.split("\n") if line]
 
     def keep(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
         """Takes out the entries that are not wanted, and a line that a crash cut off."""

@@ -1,0 +1,263 @@
+"""Laws of what a run leaves behind, and of the tables that show it."""
+
+import errno
+import json
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from recorded_run import RecordedRun, make_report, make_run
+
+from sofit.config import Config
+from sofit.errors import SofitError
+from sofit.outputs import JsonLines, choose_run_folder, compare, tabulate, write_outputs, write_text
+from sofit.outputs.errors_shown import worst_errors
+from sofit.outputs.loss_curve import loss_curve
+from sofit.run import Outcome, Run
+
+
+def finished_run(folder: Path, steps: int = 10, **settings: Any) -> tuple[Run, dict[str, Any]]:
+    """Returns a run of the demo that got better, and its results."""
+    recorded = RecordedRun(make_run(folder, last_step=steps, **settings))
+    recorded.start()
+    for constrained in (False, True):
+        recorded.evaluate(make_report("before", 0, right=2, constrained=constrained))
+    for step in range(1, steps + 1):
+        recorded.step(step)
+    for constrained in (False, True):
+        recorded.evaluate(make_report("after", steps, right=17, constrained=constrained, junk="inform(name[<i>])"))
+    return recorded.run, write_outputs(recorded.run, recorded.end())
+
+
+def test_results_have_the_keys_that_scripts_rely_on(tmp_path: Path):
+    _, results = finished_run(tmp_path)
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    assert {name: results[name] for name in ("task", "method", "model")} == {"task": "viggo", "method": "lora", "model": "tiny"}
+    assert results["data"] == {"source": "demo", "demo": True, "counts": {"train": 1200, "validation": 20}}
+    assert results["train"]["steps"] == 10
+    assert results["train"]["examples_per_second"] == 15.5  # The median of 11 to 20.
+    assert results["train"]["tokens"] == {"with_sharing": 20_000, "without_sharing": 160_000}
+    first = results["evaluations"][0]
+    occasion = {key: first[key] for key in ("when", "split", "n", "constrained")}
+    assert occasion == {"when": "before", "split": "validation", "n": 20, "constrained": False}
+    names = "function_name_accuracy attribute_set_accuracy attribute_value_accuracy overall_accuracy exact_match valid"
+    assert set(names.split()) <= set(first["metrics"])
+    assert first["metrics"]["exact_match"] == 0.1
+
+
+def test_the_tables_have_the_numbers_of_the_results(tmp_path: Path):
+    run, results = finished_run(tmp_path)
+    table = compare(results["evaluations"], run.task.headline)
+    assert table is not None
+    assert table.columns == ("before", "before, constrained", "after", "after, constrained")
+    assert dict(table.rows)["exact_match"] == ("0.100", "0.100", "0.850", "0.850")
+    assert [name for name, _ in table.rows][: len(run.task.headline)] == list(run.task.headline)
+    for name, cells in table.rows:
+        assert "| " + " | ".join([name, *cells]) + " |" in (tmp_path / "README.md").read_text()
+        assert re.search(rf"^{name} +{' +'.join(cells)}$", table.as_text(), re.MULTILINE)
+
+
+def test_the_table_compares_the_first_evaluation_with_the_last(tmp_path: Path):
+    entries = [
+        {"when": when, "step": step, "constrained": False, "split": "validation", "n": 20, "metrics": {"valid": step / 10}}
+        for when, step in (("before", 0), ("step", 5), ("step", 8))
+    ]
+    table = compare(entries)
+    assert table is not None
+    assert (table.columns, table.rows) == (("before", "step 8"), (("valid", ("0.000", "0.800")),))
+    assert compare([]) is None
+
+
+def test_a_metric_that_was_not_measured_is_a_dash():
+    table = tabulate(
+        {"a": {"split": "test", "n": 1, "metrics": {"x": 1.0}}, "b": {"split": "test", "n": 1, "metrics": {"y": 0.5}}}
+    )
+    assert table.rows == (("x", ("1.000", "–")), ("y", ("–", "0.500")))
+
+
+class Page(HTMLParser):
+    """Collects what a page asks for, and whether its elements are closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "action")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_report_needs_nothing_but_itself(tmp_path: Path):
+    finished_run(tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert page.open == []
+    assert page.addresses == []
+    assert not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert "://" not in text
+    assert "url(" not in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_the_report_shows_what_happened(tmp_path: Path):
+    finished_run(tmp_path)
+    page = Page((tmp_path / "report.html").read_text())
+    assert "Demo data. The plugin of task 'viggo' made these examples up." in page.text
+    assert "8.0×" in page.text
+    assert {"svg", "polyline"} <= set(page.tags)
+    assert page.tags.count("article") == 3
+    assert "After. Rows: expected. Columns: written." in page.text
+    assert "train_batch_size: 16" in page.text
+
+
+def test_the_report_escapes_what_a_model_wrote(tmp_path: Path):
+    finished_run(tmp_path)
+    page = Page((tmp_path / "report.html").read_text())
+    assert "<i>" in page.text.replace("\n", "")
+    assert "i" not in page.tags
+
+
+def test_a_run_that_failed_before_its_first_step_is_reported(tmp_path: Path):
+    run = make_run(tmp_path)
+    results = write_outputs(run, Outcome(status="failed", step=0, reason="ValueError: <no>"))
+    page = Page((tmp_path / "report.html").read_text())
+    assert (results["train"]["status"], results["train"]["examples_per_second"]) == ("failed", None)
+    assert results["evaluations"] == []
+    assert "ValueError: <no>" in page.text
+    assert "Training failed: ValueError: <no>." in (tmp_path / "README.md").read_text()
+
+
+def test_the_model_card_has_a_header_that_the_hub_reads(tmp_path: Path):
+    finished_run(tmp_path)
+    _, header, body = (tmp_path / "README.md").read_text().split("---\n", 2)
+    assert yaml.safe_load(header) == {
+        "base_model": "tiny",
+        "library_name": "peft",
+        "tags": ["sofit", "structured-output", "viggo"],
+    }
+    assert "> **Demo data.**" in body
+    assert 'PeftModel.from_pretrained(base_model, "adapter")' in body
+
+
+def test_only_what_is_wrong_is_shown_the_worst_first():
+    def entry(name: str, output: str, score: float) -> dict[str, Any]:
+        return {
+            "id": name,
+            "input": "",
+            "target": "a b c",
+            "output": output,
+            "finished": True,
+            "scores": {"f1": score, "note": "x"},
+        }
+
+    entries = [entry("right", "a b c", 1.0), entry("bad", "q", 0.0), entry("close", "a x c", 0.6), entry("as good", "a c b", 1.0)]
+    shown = worst_errors(entries, ["f1"])
+    assert [error.id for error in shown] == ["bad", "close"]
+    assert shown[1].target == (("a ", False), ("b", True), (" c", False))
+    assert shown[1].output == (("a ", False), ("x", True), (" c", False))
+
+
+@pytest.mark.parametrize("count", [2, 19, 40, 5000])
+def test_the_loss_curve_stays_inside_its_frame(count: int):
+    drawing = loss_curve(range(1, count + 1), [3.0 / step for step in range(1, count + 1)])
+    points = [tuple(map(float, pair.split(","))) for line in re.findall(r'points="([^"]*)"', drawing) for pair in line.split()]
+    assert len(points) >= 2
+    assert all(0 <= x <= 720 and 0 <= y <= 260 for x, y in points)
+    assert len(drawing) < 20_000
+    assert f"step {count}<" in drawing
+
+
+@pytest.mark.parametrize("losses", [[], [1.0], [float("nan"), 2.0]])
+def test_fewer_than_two_losses_make_no_curve(losses: list[float]):
+    assert loss_curve(range(1, len(losses) + 1), losses) == ""
+
+
+@pytest.mark.parametrize("losses", [[1.0, 1.0], [0.0, 0.0], [float("nan"), 2.0, 1.0], [1e-9, 1e9]])
+def test_any_losses_can_be_drawn(losses: list[float]):
+    assert loss_curve(range(1, len(losses) + 1), losses).endswith("</svg>")
+
+
+def test_a_new_run_takes_the_first_free_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    lora, full = Config.model_validate({"lora": {}}), Config()
+    assert [str(choose_run_folder(config)) for config in (lora, lora, full)] == [
+        "runs/viggo-lora-1",
+        "runs/viggo-lora-2",
+        "runs/viggo-full-1",
+    ]
+
+
+def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path: Path):
+    config = Config(out=str(tmp_path / "run"))
+    folder = choose_run_folder(config)
+    (folder / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(SofitError, match="--resume, or name another folder with --out"):
+        choose_run_folder(config)
+    assert choose_run_folder(config, resume=True) == folder
+
+
+def test_only_a_run_can_be_resumed(tmp_path: Path):
+    with pytest.raises(SofitError, match="There is no run in"):
+        choose_run_folder(Config(out=str(tmp_path / "none")), resume=True)
+    with pytest.raises(SofitError, match="name its folder with --out"):
+        choose_run_folder(Config(), resume=True)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SofitError, match=r"Cannot make the run folder .*file/run"):
+        choose_run_folder(Config(out=str(tmp_path / "file" / "run")))
+
+
+def test_a_file_keeps_its_content_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "results.json"
+    write_text(path, "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SofitError, match=r"Cannot write .*results\.json: No space left on device"):
+        write_text(path, "new")
+    assert path.read_text() == "old"
+
+
+def test_half_a_surrogate_pair_in_the_data_does_not_end_a_run(tmp_path: Path):
+    lines = JsonLines(tmp_path / "predictions.jsonl")
+    lines.append([{"input": "a\ud800b"}])
+    assert lines.read() == [{"input": "a?b"}]
+
+
+def test_a_line_that_a_crash_cut_off_is_no_entry(tmp_path: Path):
+    lines = JsonLines(tmp_path / "metrics.jsonl")
+    lines.append([{"step": 1}, {"step": 2, "loss": float("nan")}])
+    with lines.path.open("a") as stream:
+        stream.write('{"step": 3, "lo')
+    assert lines.read() == [{"step": 1}, {"step": 2, "loss": None}]
+    lines.keep(lambda entry: entry["step"] < 2)
+    assert lines.path.read_text() == '{"step": 1}\n'
+
+
+def test_a_line_separator_in_an_output_does_not_cut_its_line(tmp_path: Path):
+    lines = JsonLines(tmp_path / "predictions.jsonl")
+    lines.append([{"output": "a\u2028b\x85c"}])
+    assert lines.read() == [{"output": "a\u2028b\x85c"}]
