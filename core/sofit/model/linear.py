@@ -25,11 +25,32 @@ class Adapter(eqx.Module):
         if self.dropout > 0 and key is not None:
             keep = hax.random.bernoulli(key, x.axes, 1 - self.dropout)
             x = hax.where(keep, x / (1 - self.dropout), 0)
-        return hax.dot(hax.dot(x, self.down, axis=In), self.up, axis="rank") * self.scale
+        return _raise_rank(hax.dot(x, self.down, axis=In), self.up) * self.scale
 
     def update(self) -> NamedArray:
         """Returns what merging adds to the weight: (Out, In)."""
         return hax.dot(self.up, self.down, axis="rank") * self.scale
+
+
+@jax.custom_vjp
+def _raise_rank(low: NamedArray, up: NamedArray) -> NamedArray:
+    """Returns up · low: (tokens' axes, Out)."""
+    return hax.dot(low, up, axis="rank")
+
+
+def _raise_rank_forward(low: NamedArray, up: NamedArray) -> tuple[NamedArray, tuple[NamedArray, NamedArray]]:
+    return _raise_rank(low, up), (low, up)
+
+
+def _raise_rank_backward(saved: tuple[NamedArray, NamedArray], gradient: NamedArray) -> tuple[NamedArray, NamedArray]:
+    low, up = saved
+    Tokens, Out = (tuple(axis for axis in array.axes if axis.name != "rank") for array in (low, up))
+    # The small factor first: the derived rule would transpose the large one.
+    up_gradient = hax.dot(low, gradient, axis=Tokens)
+    return hax.dot(gradient, up, axis=Out).rearrange(low.axes), up_gradient.rearrange(up.axes)
+
+
+_raise_rank.defvjp(_raise_rank_forward, _raise_rank_backward)
 
 
 class Linear(eqx.Module):
