@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -61,6 +62,7 @@ def sofit(
     ] = False,
 ) -> None:
     """Fine-tune language models to write structured output (function calls, SQL, JSON), and show that they do."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     notices = logging.getLogger("sofit")
     if not notices.handlers:
         notices.addHandler(logging.StreamHandler())  # To the standard error, a plain line each.

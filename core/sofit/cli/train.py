@@ -44,18 +44,20 @@ def train(
     }
     loaded, plugins = options.configure(config=config, settings=settings, plugin=plugin, overrides=overrides, method=method)
     from sofit.outputs import choose_run_folder
-    from sofit.train import train as run
 
     folder = choose_run_folder(loaded, resume=resume)
     try:
+        from sofit.train import train as run
+
         results = run(
             loaded.model_copy(update={"out": str(folder)}), plugins, resume=resume, allow_invalid_targets=allow_invalid_targets
         )
     except KeyboardInterrupt:
-        typer.echo(f"interrupted. Go on with: sofit train --resume --out {folder}", err=True)
+        begun = any(folder.iterdir())
+        typer.echo(f"interrupted. Go on with: sofit train --resume --out {folder}" if begun else "interrupted", err=True)
         raise typer.Exit(130) from None
     finally:
-        if not any(folder.iterdir()):  # It failed before it wrote anything, so its number is free for the next try.
+        if not any(folder.iterdir()):  # Nothing was written, so the folder and its number are free for the next try.
             folder.rmdir()
     _show(results, folder, plugins.task(loaded.task).headline)
 

@@ -1,0 +1,226 @@
+"""The command line as its users meet it: in a process of its own."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sofit.config import Config
+
+Sofit = Callable[..., subprocess.CompletedProcess[str]]
+
+BLOCKING = """
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+from sofit import Example, Grammar, Scores, Task, hookimpl
+
+@dataclass(frozen=True, kw_only=True)
+class BlockingTask(Task):
+    name: ClassVar[str] = "blocking"
+    grammar: ClassVar[Grammar | None] = Grammar("blocking", 'start: "a"')
+
+    def load(self, split):
+        print("loading", flush=True)
+        time.sleep(60)
+        yield Example(id="1", input="a", target="a")
+
+    def prompt(self, example):
+        return "Write a: "
+
+    def score(self, predictions):
+        return Scores(metrics={})
+
+@hookimpl
+def sofit_register_tasks(register):
+    register(BlockingTask)
+"""
+
+
+@pytest.fixture
+def sofit(tmp_path: Path) -> Sofit:
+    """Runs `sofit` in an empty folder."""
+
+    def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "sofit", *arguments]
+        environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
+        return subprocess.run(command, cwd=tmp_path, env=environment, input=stdin, capture_output=True, text=True, timeout=120)
+
+    return run
+
+
+def error(result: subprocess.CompletedProcess[str]) -> str:
+    """Returns the one line of an error after "error: ", having checked that it is one."""
+    assert result.returncode == 2, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--task", "vigo"], "No task is called 'vigo'. Installed: viggo. Did you mean 'viggo'?"),
+        (["train", "--set", "trainer.sed=1"], "--set: unknown key 'trainer.sed'. Did you mean 'seed'?"),
+        (
+            ["train", "--steps", "0"],
+            "command line: trainer.num_train_steps must be a whole number of at least 1, or null. Got 0.",
+        ),
+        (["train", "--config", "none.yaml"], "There is no configuration file none.yaml."),
+        (["train", "--plugin", "none.py"], "There is no plugin file none.py. --plugin takes the path of a Python file."),
+        (["train", "--resume"], "--resume goes on with a run: name its folder with --out."),
+        (["train", "--resume", "--out", "none"], "There is no run in none to resume. Leave --resume out to start one."),
+        (
+            ["config", "--set", "task_options.prompt_stile=long"],
+            "Task 'viggo' has no option 'prompt_stile'. Options: data, demo_seed, prompt_style. Did you mean 'prompt_style'?",
+        ),
+        (["tasks", "vigo"], "No task is called 'vigo'. Installed: viggo. Did you mean 'viggo'?"),
+        (["data", "export", "--data", "nowhere", "out.jsonl"], "There is no data at nowhere."),
+        (["generate", "-", "text"], "Give texts, or - for the standard input, not both."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_error_is_one_line_and_exit_code_2(sofit: Sofit, arguments: list[str], message: str):
+    assert error(sofit(*arguments)).startswith(message)
+
+
+def test_a_missing_data_folder_leaves_no_run_behind(sofit: Sofit, tmp_path: Path):
+    assert "nowhere" in error(sofit("train", "--data", "nowhere"))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", [["--debug", "tasks", "x"], ["tasks", "x", "--debug"]])
+def test_debug_adds_the_traceback(sofit: Sofit, arguments: list[str]):
+    result = sofit(*arguments)
+    assert result.returncode == 2
+    assert "Traceback (most recent call last)" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("error: No task is called 'x'.")
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["train", "--method", "lor"], ["train", "--stepz", "3"], ["generate"]])
+def test_a_misspelt_command_or_option_is_a_usage_error(sofit: Sofit, arguments: list[str]):
+    result = sofit(*arguments)
+    assert result.returncode == 2
+    assert "Usage: sofit" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_broken_installed_plugin_is_a_warning(sofit: Sofit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    distribution = tmp_path / "broken-1.0.dist-info"
+    distribution.mkdir()
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (distribution / "entry_points.txt").write_text("[sofit]\nbroken = a_module_that_is_not_there\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    result = sofit("tasks")
+    assert result.returncode == 0
+    assert "viggo" in result.stdout
+    assert result.stderr.startswith("warning: Plugin 'broken' of broken does not load and is left out: ModuleNotFoundError")
+
+
+def interrupted(arguments: list[str], folder: Path) -> tuple[int, str]:
+    """Starts `sofit`, presses Ctrl-C once it loads the data, and returns exit code and standard error."""
+    (folder / "blocking.py").write_text(BLOCKING)
+    command = [sys.executable, "-m", "sofit", *arguments, "--task", "blocking", "--plugin", "blocking.py"]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "loading\n"
+    time.sleep(0.1)  # It says so before it sleeps.
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
+
+
+def test_ctrl_c_ends_in_one_line(tmp_path: Path):
+    assert interrupted(["data", "export", "out.jsonl"], tmp_path) == (130, "interrupted\n")
+
+
+def test_ctrl_c_says_how_to_go_on_with_a_run_that_has_begun(tmp_path: Path):
+    assert interrupted(["train"], tmp_path) == (130, "interrupted\n")
+    assert list((tmp_path / "runs").iterdir()) == []
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "config.yaml").write_text("task: blocking\n")
+    code, stderr = interrupted(["train", "--resume", "--out", "begun"], tmp_path)
+    assert (code, stderr) == (130, "interrupted. Go on with: sofit train --resume --out begun\n")
+
+
+def test_a_resumed_run_has_its_own_settings(sofit: Sofit, tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("task: viggo\ntrainer: {sede: 1}\n")
+    assert "run/config.yaml:2: unknown key 'trainer.sede'" in error(sofit("train", "--resume", "--out", "run"))
+
+
+def test_a_run_folder_as_the_model_brings_the_settings_of_the_run(sofit: Sofit, tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("task: viggo\ntask_options: {prompt_stile: short}\n")
+    assert "no option 'prompt_stile'" in error(sofit("eval", "--model", "run"))
+    assert "no option 'prompt_stile'" in error(sofit("generate", "--model", "run", "text"))
+    assert "No task is called 'other'" in error(sofit("eval", "--model", "run", "--task", "other"))
+
+
+def test_the_printed_settings_are_those_of_the_options(sofit: Sofit, tmp_path: Path):
+    (tmp_path / "settings.yaml").write_text("trainer: {seed: 1, train_batch_size: 2}\nlora: {r: 4}\n")
+    options = ["--config", "settings.yaml", "--set", "trainer.seed=7", "--data", "my_data", "--method", "lora"]
+    result = sofit("config", *options)
+    config = Config.model_validate(yaml.safe_load(result.stdout))
+    assert config.lora is not None
+    assert (config.trainer.seed, config.trainer.train_batch_size, config.data, config.lora.r) == (7, 2, "my_data", 4)
+    assert "# Examples in one step." in result.stdout
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_options_of_a_task_are_listed(sofit: Sofit):
+    listed = sofit("tasks", "viggo").stdout
+    assert re.search(r"^data +'demo' +demo, a folder, a file, or hf:NAME$", listed, re.MULTILINE)
+    assert re.search(r"^prompt_style +'long' ", listed, re.MULTILINE)
+
+
+def test_the_grammars_are_listed_with_where_they_come_from(sofit: Sofit):
+    assert re.search(r"^viggo +sofit-jax$", sofit("grammars").stdout, re.MULTILINE)
+
+
+def test_exported_rows_have_an_instruction_an_input_and_an_output(sofit: Sofit, tmp_path: Path):
+    result = sofit("data", "export", "--task", "viggo", "train.jsonl")
+    assert (result.returncode, result.stderr) == (0, "1200 examples written to train.jsonl\n")
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    assert {tuple(row) for row in rows} == {("instruction", "input", "output")}
+    assert len({row["instruction"] for row in rows}) == 1
+    again = sofit("data", "export", "--task", "viggo", "--data", "train.jsonl", "-")
+    exported = [json.loads(line) for line in again.stdout.splitlines()]
+    assert len(exported) == 1080  # A tenth of a single file is held out.
+    assert all(row in rows for row in exported)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["train"], ["eval"], ["generate"], ["validate"], ["inspect"], ["tasks"], ["grammars"], ["config"], ["data", "export"]],
+)
+def test_every_command_explains_itself(sofit: Sofit, command: list[str]):
+    result = sofit(*command, "--help")
+    assert result.returncode == 0
+    assert f"Usage: sofit {' '.join(command)}".strip() in result.stdout
+    assert "Example: sofit" in result.stdout or not command
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["validate", "outputs.txt", "--grammar", "viggo"], ["tasks"]]
+)
+def test_quick_commands_import_nothing_heavy(tmp_path: Path, arguments: list[str]):
+    (tmp_path / "outputs.txt").write_text("inform(name[Portal])\n")
+    command = [sys.executable, "-X", "importtime", "-m", "sofit", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines() if line.startswith("import time:")}
+    assert "sofit.cli.app" in imported
+    heavy = {"jax", "numpy", "haliax", "transformers", "datasets", "torch", "llguidance", "fsspec", "sofit.config", "wandb"}
+    assert imported & heavy == set()
