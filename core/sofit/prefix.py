@@ -7,7 +7,7 @@ arXiv:2506.05433; for DPO: arXiv:2410.20305.)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -27,10 +27,9 @@ class PrefixGroup:
 
 
 def group_by_prefix(sequences: Sequence[np.ndarray], shareable: Sequence[int]) -> list[PrefixGroup]:
-    """Groups sequences so that few tokens are left to compute: each group's prefix once, and every member's rest.
+    """Groups sequences so that the fewest tokens are left to compute: each group's prefix once, and every member's rest.
 
-    Goes up the trie of the sequences from its leaves. At each node it takes the best of three: leave what is below as it is,
-    make the node's path the prefix of all below it, or only of those that no longer prefix has taken.
+    No other grouping leaves fewer, where each prefix counts `GROUP_COST_TOKENS` more than it has tokens.
 
     Args:
         sequences: the token ids of each sequence.
@@ -42,18 +41,13 @@ def group_by_prefix(sequences: Sequence[np.ndarray], shareable: Sequence[int]) -
     """
     heads = [sequence[:length] for sequence, length in zip(sequences, shareable, strict=True)]
     order = sorted(range(len(heads)), key=lambda index: heads[index].astype(">i4").tobytes())
-    # Neighbours in sorted order share the longest prefixes; joining them, the longest first, walks the trie from its leaves.
+    # Neighbours in sorted order share the longest prefixes.
     shared = [common_length(heads[left], heads[right]) for left, right in pairwise(order)]
-    stretches = {place: _Stretch(place, place, (), (index,)) for place, index in enumerate(order)}
-    for place in sorted(range(len(shared)), key=lambda place: -shared[place]):
-        left, right = stretches[place], stretches[place + 1]
-        joined = _join(left, right, shared[place])
-        stretches[joined.first] = stretches[joined.last] = joined
-    if not order:
-        return []
-    best = stretches[0]
-    groups = sorted(best.groups, key=lambda group: (-group.prefix_length, group.members))
-    return groups + ([PrefixGroup(0, tuple(sorted(best.alone)))] if best.alone else [])
+    members: dict[_Node, list[int]] = {}
+    for node, prefix in _best_prefixes(_trie(order, shared)):
+        members.setdefault(prefix, []).extend(node.members)
+    groups = [PrefixGroup(prefix.length, tuple(sorted(found))) for prefix, found in members.items() if found]
+    return sorted(groups, key=lambda group: (-group.prefix_length, group.members))
 
 
 def common_length(a: np.ndarray, b: np.ndarray) -> int:
@@ -63,36 +57,65 @@ def common_length(a: np.ndarray, b: np.ndarray) -> int:
     return int(differs[0]) if len(differs) else length
 
 
-@dataclass(frozen=True)
-class _Stretch:
-    """Neighbours in sorted order, from `first` to `last`, and the best way found to group them."""
+@dataclass(eq=False)
+class _Node:
+    """A place in the trie of the sequences where they part: those below it share `length` tokens."""
 
-    first: int
-    last: int
-    groups: tuple[PrefixGroup, ...]
-    alone: tuple[int, ...]
+    length: int
+    children: "list[_Node]" = field(default_factory=list)
+    members: list[int] = field(default_factory=list)
+    """The sequences that share no more than this with any other."""
 
 
-def _join(left: _Stretch, right: _Stretch, shared_length: int) -> _Stretch:
-    """Joins two stretches whose members all share `shared_length` tokens, in the way that saves most.
+def _trie(order: Sequence[int], shared: Sequence[int]) -> _Node:
+    """Returns the root, of length 0, of the trie of sequences in sorted order, neighbours of which share `shared` tokens."""
+    root = _Node(0)
+    path = [root]
+    for member, before, after in zip(order, [0, *shared], [*shared, 0], strict=False):
+        while path[-1].length > before:
+            path.pop()
+        if path[-1].length < before:
+            # The last child parts from its neighbour only here.
+            path.append(_Node(before, [path[-1].children.pop()]))
+            path[-2].children.append(path[-1])
+        if after > before:
+            path.append(_Node(after))
+            path[-2].children.append(path[-1])
+        path[-1].members.append(member)
+    return root
 
-    Either they stay as they are, or all share one prefix, or only those share it that no longer prefix has taken.
+
+def _best_prefixes(root: _Node) -> list[tuple[_Node, _Node]]:
+    """Pairs every node with the prefix that its members take: the longest of those chosen that lie on its path.
+
+    Whether a node is worth choosing depends only on what is chosen below it and on the longest prefix chosen above it, so the
+    best choice is found from the leaves up, for each prefix that may stand above.
     """
-    groups, alone = left.groups + right.groups, left.alone + right.alone
-    longer = tuple(group for group in groups if group.prefix_length > shared_length)
-    choices = [groups, _with_group((), shared_length, groups, alone), _with_group(longer, shared_length, groups, alone)]
-    best = max(choices, key=_saved_tokens)
-    taken = {member for group in best for member in group.members}
-    return _Stretch(left.first, right.last, best, tuple(member for member in alone if member not in taken))
+    visits = _paths(root)
+    saved: dict[_Node, np.ndarray] = {}
+    """The most tokens that can be saved below a node, for each node above it as the longest prefix chosen so far."""
+    gain: dict[_Node, np.ndarray] = {}
+    """What the node itself as a prefix adds to that; below 0 where it is better left out."""
+    for node, above in reversed(visits):
+        lengths = np.array([prefix.length for prefix in (*above, node)])
+        below = len(node.members) * lengths + sum(saved[child] for child in node.children)
+        as_prefix = below[-1] - node.length - GROUP_COST_TOKENS
+        gain[node] = as_prefix - below[:-1]
+        saved[node] = np.maximum(below[:-1], as_prefix)
+    prefix_of: dict[_Node, _Node] = {}
+    for node, above in visits:
+        nearest = prefix_of[above[-1]] if above else root
+        is_chosen = above and gain[node][above.index(nearest)] > 0
+        prefix_of[node] = node if is_chosen else nearest
+    return list(prefix_of.items())
 
 
-def _with_group(
-    kept: tuple[PrefixGroup, ...], prefix_length: int, groups: tuple[PrefixGroup, ...], alone: tuple[int, ...]
-) -> tuple[PrefixGroup, ...]:
-    """Returns the groups that are kept, and one of all the other members."""
-    others = alone + tuple(member for group in groups if group not in kept for member in group.members)
-    return (*kept, PrefixGroup(prefix_length, tuple(sorted(others)))) if others else kept
-
-
-def _saved_tokens(groups: Sequence[PrefixGroup]) -> int:
-    return sum(group.prefix_length * (len(group.members) - 1) - GROUP_COST_TOKENS for group in groups)
+def _paths(root: _Node) -> list[tuple[_Node, tuple[_Node, ...]]]:
+    """Returns every node, parents first, with the nodes above it from the root down."""
+    found: list[tuple[_Node, tuple[_Node, ...]]] = []
+    left: list[tuple[_Node, tuple[_Node, ...]]] = [(root, ())]
+    while left:
+        node, above = left.pop()
+        found.append((node, above))
+        left += [(child, (*above, node)) for child in node.children]
+    return found
