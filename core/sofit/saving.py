@@ -29,7 +29,7 @@ def save_model(folder: Path, config: Config, pretrained: "Pretrained", trained: 
     if config.lora is not None:
         lora = config.lora
         settings = PeftSettings(
-            base_model=pretrained.name,
+            base_model=pretrained.reference,
             r=lora.r,
             alpha=lora.alpha,
             dropout=lora.dropout,
