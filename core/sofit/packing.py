@@ -51,7 +51,7 @@ class BatchShape:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """A prefix and the slots that attend to it."""
 
@@ -84,7 +84,7 @@ class Packer:
         Args:
             sample: some batches, or all of them.
             share_prefix: whether to compute common prefixes once.
-            micro_batch_tokens: the most tokens to run at once. A micro-batch has more only if a single slot is longer.
+            micro_batch_tokens: the most tokens to run at once. A micro-batch has more only if one slot in each row has.
             row_multiple: the number of devices along the data axis; micro-batches have a multiple of it as rows.
         """
         self.share_prefix = share_prefix
@@ -93,7 +93,7 @@ class Packer:
         grouped = [(batch, self._groups(batch)) for batch in sample]
         self.slot_length = _best_slot_length([_rest_lengths(batch, groups) for batch, groups in grouped])
         needed = [micro.shape for batch, groups in grouped for micro in self._micro_batches(batch, groups)]
-        self.shapes = _merge_shapes(needed, _MAX_SHAPES)
+        self.shapes = _merge_shapes(needed, _MAX_SHAPES, micro_batch_tokens)
 
     def pack(self, batch: Sequence[Supervised]) -> list[MicroBatch]:
         """Lays a batch out. A batch unlike those of the sample may need a shape of its own, which is then kept."""
@@ -123,10 +123,10 @@ class Packer:
     def _rows(self, batch: Sequence[Supervised], group: PrefixGroup) -> list[Row]:
         prefix = batch[group.members[0]].ids[: group.prefix_length]
         lengths = [_rest_length(batch[member], group.prefix_length) for member in group.members]
-        slot_length = max(self.slot_length, max(lengths))
+        slot_length = round_up(max(self.slot_length, max(lengths)), 16)
         bins = first_fit_decreasing(lengths, slot_length)
         slots = [tuple(batch[group.members[index]] for index in members) for members in bins]
-        most = max(1, (self.micro_batch_tokens - len(prefix)) // slot_length)
+        most = max(1, (self.micro_batch_tokens // self.row_multiple - round_up(len(prefix), 16)) // slot_length)
         count = -(-len(slots) // most)
         return [Row(prefix, tuple(slots[start::count])) for start in range(count)]
 
@@ -174,7 +174,7 @@ def round_up(number: int, multiple: int) -> int:
 
 
 def _shape(rows: Sequence[Row], slot_length: int, row_multiple: int) -> BatchShape:
-    longest = max(_rest_length(example, len(row.prefix)) for row in rows for slot in row.slots for example in slot)
+    longest = max(sum(_rest_length(example, len(row.prefix)) for example in slot) for row in rows for slot in row.slots)
     return BatchShape(
         rows=round_up(len(rows), row_multiple),
         prefix_length=round_up(max(len(row.prefix) for row in rows), 16),
@@ -195,7 +195,7 @@ def _split_rows(rows: list[Row], multiple: int) -> list[Row]:
 
 
 def _partition(rows: Sequence[Row], slot_length: int, most_tokens: int, row_multiple: int) -> list[list[Row]]:
-    """Cuts rows, which are sorted by size, into runs that fit the budget and waste little on padding."""
+    """Cuts rows, which are sorted by size, into runs that fit the budget and waste little on padding or idle devices."""
     parts: list[list[Row]] = []
     for row in rows:
         if parts:
@@ -203,15 +203,18 @@ def _partition(rows: Sequence[Row], slot_length: int, most_tokens: int, row_mult
             padded = _shape(joined, slot_length, row_multiple).tokens
             own = sum(len(r.prefix) + len(r.slots) * slot_length for r in joined)
             incomplete = len(parts[-1]) % row_multiple != 0
-            if incomplete or (padded <= most_tokens and padded <= own * _ROW_WASTE):
+            if padded <= most_tokens and (incomplete or padded <= own * _ROW_WASTE):
                 parts[-1] = joined
                 continue
         parts.append([row])
     return parts
 
 
-def _merge_shapes(needed: Sequence[BatchShape], limit: int) -> list[BatchShape]:
-    """Merges shapes until at most `limit` are left, each time the two whose merging adds the fewest tokens."""
+def _merge_shapes(needed: Sequence[BatchShape], limit: int, most_tokens: int) -> list[BatchShape]:
+    """Merges shapes until at most `limit` are left, each time the two whose merging adds the fewest tokens.
+
+    More are left where merging them would make one of more than `most_tokens`.
+    """
     counts: dict[BatchShape, int] = {}
     for shape in needed:
         counts[shape] = counts.get(shape, 0) + 1
@@ -222,7 +225,12 @@ def _merge_shapes(needed: Sequence[BatchShape], limit: int) -> list[BatchShape]:
 
     while len(counts) > limit:
         shapes = list(counts)
-        pairs = [(a, b) for index, a in enumerate(shapes) for b in shapes[index + 1 :] if a.slot_length == b.slot_length]
+        pairs = [
+            (a, b)
+            for index, a in enumerate(shapes)
+            for b in shapes[index + 1 :]
+            if a.slot_length == b.slot_length and a.merge(b).tokens <= max(most_tokens, a.tokens, b.tokens)
+        ]
         if not pairs:
             break
         first, second = min(pairs, key=added_cost)
