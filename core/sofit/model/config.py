@@ -8,8 +8,7 @@ from typing import Any
 from haliax import Axis
 
 from sofit.errors import SofitError
-
-MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
+from sofit.pretrained.config import normalise_config
 
 
 @dataclass(frozen=True)
@@ -82,48 +81,37 @@ class DecoderConfig:
         Raises:
             SofitError: the config asks for something that this decoder does not compute.
         """
-        model_type = str(config.get("model_type"))
-        if model_type not in MODEL_TYPES:
-            raise SofitError(f"Models of type {model_type!r} are not supported. Supported: {', '.join(MODEL_TYPES)}.")
-        if config.get("hidden_act", "silu") != "silu":
+        config = normalise_config(config, "The model")
+        model_type = config["model_type"]
+        if config["hidden_act"] != "silu":
             raise SofitError(f"The activation {config['hidden_act']!r} is not supported. Expected 'silu'.")
-        num_heads = config["num_attention_heads"]
         is_qwen2 = model_type == "qwen2"
-        attention_bias = bool(config.get("attention_bias", False))
+        attention_bias = bool(config["attention_bias"])
         return cls(
             model_type=model_type,
             vocab_size=config["vocab_size"],
             embed_size=config["hidden_size"],
             mlp_size=config["intermediate_size"],
             num_layers=config["num_hidden_layers"],
-            num_heads=num_heads,
-            num_kv_heads=config.get("num_key_value_heads") or num_heads,
-            head_size=config.get("head_dim") or config["hidden_size"] // num_heads,
-            rope_theta=_rope(config).get("rope_theta", 10000.0),
-            norm_epsilon=config.get("rms_norm_eps", 1e-6),
-            tied_head=config.get("tie_word_embeddings", False),
+            num_heads=config["num_attention_heads"],
+            num_kv_heads=config["num_key_value_heads"],
+            head_size=config["head_dim"],
+            rope_theta=config["rope_theta"],
+            norm_epsilon=config["rms_norm_eps"],
+            tied_head=config["tie_word_embeddings"],
             qkv_bias=is_qwen2 or attention_bias,
             o_bias=attention_bias and not is_qwen2,
-            mlp_bias=bool(config.get("mlp_bias", False)),
+            mlp_bias=bool(config["mlp_bias"]),
             qk_norm=model_type == "qwen3",
-            sliding_window=_sliding_window(model_type, config),
-            rope_scaling=_rope_scaling(_rope(config)),
+            sliding_window=_sliding_window(config),
+            rope_scaling=_rope_scaling(config["rope_scaling"]),
         )
 
 
-def _rope(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the rotary settings in the spelling of transformers 5, whichever the config uses."""
-    settings = dict(config.get("rope_scaling") or {})
-    if config.get("rope_theta") is not None:
-        settings["rope_theta"] = config["rope_theta"]
-    settings.update(config.get("rope_parameters") or {})
-    return settings
-
-
-def _rope_scaling(settings: Mapping[str, Any]) -> RopeScaling | None:
-    kind = settings.get("rope_type") or settings.get("type") or "default"
-    if kind == "default":
+def _rope_scaling(settings: Mapping[str, Any] | None) -> RopeScaling | None:
+    if settings is None:
         return None
+    kind = settings["rope_type"]
     if kind == "linear":
         return RopeScaling("linear", settings["factor"])
     if kind == "llama3":
@@ -137,22 +125,24 @@ def _rope_scaling(settings: Mapping[str, Any]) -> RopeScaling | None:
     raise SofitError(f"Rotary scaling of type {kind!r} is not supported. Supported: default, linear, llama3.")
 
 
-def _sliding_window(model_type: str, config: Mapping[str, Any]) -> int | None:
-    window = config.get("sliding_window")
-    if model_type in ("qwen2", "qwen3") and not config.get("use_sliding_window", False):
+def _sliding_window(config: Mapping[str, Any]) -> int | None:
+    window = config["sliding_window"]
+    if window is None or config["model_type"] == "llama":
         return None
-    if window is None or model_type == "llama":
+    kinds = set(config.get("layer_types") or _layer_types(config))
+    if kinds == {"full_attention"}:
         return None
-    layers = config["num_hidden_layers"]
-    kinds = set(config.get("layer_types") or ())
-    if model_type in ("qwen2", "qwen3"):
-        # Qwen's window applies from layer `max_window_layers` on.
-        kinds = kinds or ({"sliding_attention"} if config.get("max_window_layers", 28) == 0 else {"full_attention", "mixed"})
-        if config.get("max_window_layers", 28) >= layers:
-            return None
-    if kinds and kinds != {"sliding_attention"}:
+    if kinds != {"sliding_attention"}:
         raise SofitError("A sliding window in only some of the layers is not supported. Set use_sliding_window to false.")
     return int(window)
+
+
+def _layer_types(config: Mapping[str, Any]) -> list[str]:
+    """Returns what transformers takes the layers for where the config does not say."""
+    layers = config["num_hidden_layers"]
+    # Qwen's window applies from layer `max_window_layers` on.
+    full = 0 if config["model_type"] == "mistral" else min(config.get("max_window_layers", 28), layers)
+    return ["full_attention"] * full + ["sliding_attention"] * (layers - full)
 
 
 def inverse_frequencies(config: DecoderConfig) -> list[float]:
