@@ -63,7 +63,8 @@ class Progress:
         """Writes the metrics of an evaluation in a line."""
         names = [name for name in run.task.headline if name in report.scores.metrics] or list(report.scores.metrics)
         metrics = "  ".join(f"{name} {report.scores.metrics[name]:.3f}" for name in names)
-        self._say(f"{occasion(report.when, report.step, report.constrained)}: {metrics}  ({report.n} of {report.split})")
+        name = occasion(report.when, report.step, report.constrained)
+        self._say(f"{name}: {metrics}  ({report.n} of {report.split}, step {report.step})")
 
     @hookimpl
     def sofit_train_end(self, run: Run, outcome: Outcome) -> None:
