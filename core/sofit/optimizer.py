@@ -1,6 +1,5 @@
 """AdamW with a schedule, as the configuration asks for it."""
 
-import haliax as hax
 import jax
 import optax
 from haliax import NamedArray
@@ -9,7 +8,7 @@ from sofit.config import OptimizerConfig
 
 
 def make_schedule(config: OptimizerConfig, learning_rate: float, steps: int) -> optax.Schedule:
-    """Returns the learning rate as a function of the steps already taken: a linear warm-up, then the schedule to the last step."""
+    """Returns the learning rate as a function of the steps already taken: a linear warm-up, then the schedule to the end."""
     warmup_steps = round(config.warmup * steps) if config.warmup < 1 else min(round(config.warmup), steps)
     left, end = max(steps - warmup_steps, 1), learning_rate * config.min_lr_ratio
     after = {
@@ -38,10 +37,15 @@ def make_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax.G
     return optax.chain(clip, adamw)
 
 
+_HEAD_AXES = frozenset({"kv_head", "group", "head_size"})
+"""The axes that together are one side of a matrix."""
+
+
 def _is_matrix(parameters: optax.Params) -> optax.Params:
     """Tells matrices, which are decayed, from norms and biases, which are not; the axis of the layers does not count."""
 
     def decays(leaf: NamedArray) -> NamedArray:
-        return jax.tree.map(lambda _: len(hax.axis_name(leaf.axes)) - ("layer" in hax.axis_name(leaf.axes)) > 1, leaf)
+        sides = {"heads" if axis.name in _HEAD_AXES else axis.name for axis in leaf.axes if axis.name != "layer"}
+        return jax.tree.map(lambda _: len(sides) > 1, leaf)
 
     return jax.tree.map(decays, parameters, is_leaf=lambda node: isinstance(node, NamedArray))
