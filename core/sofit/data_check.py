@@ -1,6 +1,6 @@
 """Every training target is parsed before the first step, so that no model learns to write what the grammar refuses."""
 
-import warnings
+import logging
 from collections.abc import Sequence
 
 from sofit.errors import SofitError
@@ -8,6 +8,7 @@ from sofit.grammar import Problem
 from sofit.task import Example, Task
 
 _SHOWN = 10
+_log = logging.getLogger(__name__)
 
 
 def checked_examples(task: Task, examples: Sequence[Example], *, allow_invalid: bool) -> list[Example]:
@@ -29,7 +30,7 @@ def checked_examples(task: Task, examples: Sequence[Example], *, allow_invalid: 
         )
     if len(problems) == len(examples):
         raise SofitError(f"None of the {len(examples)} training targets is in the grammar of task {task.name!r}:\n{listing}")
-    warnings.warn(f"left out {len(problems)} of {len(examples)} training examples, whose targets do not parse:\n{listing}", stacklevel=2)
+    _log.warning("Left out %d of %d training examples, whose targets do not parse:\n%s", len(problems), len(examples), listing)
     return [example for index, example in enumerate(examples) if index not in problems]
 
 
