@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from sofit.errors import SofitError
 from sofit.grammar.problem import Problem
-from sofit.grammar.recogniser import Recogniser
+from sofit.grammar.recogniser import Recogniser, set_warnings_ignored
 
 if TYPE_CHECKING:
     from lark import Lark, Token, Tree
 
+    from sofit.grammar.flaw import Flaw
     from sofit.grammar.terminals import Terminals
 
 
@@ -47,7 +48,8 @@ class Grammar:
         import lark
 
         try:
-            return lark.Lark(self.text, parser="lalr", keep_all_tokens=True, propagate_positions=True)
+            with set_warnings_ignored():
+                return lark.Lark(self.text, parser="lalr", keep_all_tokens=True, propagate_positions=True)
         except (lark.exceptions.LarkError, ValueError, OSError) as error:
             raise SofitError(f"Grammar {self.path or self.name!r} does not compile: {str(error).strip()}") from error
 
@@ -62,6 +64,19 @@ class Grammar:
         from sofit.grammar.terminals import Terminals
 
         return Terminals(self.parser)
+
+    @functools.cached_property
+    def flaws(self) -> "tuple[Flaw, ...]":
+        """Why the grammar cannot constrain generation, as far as its text shows it; it can where there are none."""
+        from sofit.grammar.static_check import static_flaws
+
+        return tuple(static_flaws(self))
+
+    def constraint(self, lead: str = "") -> str:
+        """Returns the grammar as llguidance reads it, for outputs that follow `lead`, such as the space after a prompt."""
+        from sofit.grammar.engine import lark_constraint
+
+        return lark_constraint(self.text, lead)
 
     def parse(self, text: str) -> "Tree[Token]":
         """Parses a whole output.

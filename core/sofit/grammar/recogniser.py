@@ -3,8 +3,12 @@
 The table, the order of the terminals and the regular expressions are those that lark built, so a verdict is lark's own.
 """
 
+import functools
 import re
-from collections.abc import Callable
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +25,9 @@ _NOTHING = re.compile(r"(?!)")
 
 _Match = Callable[[str, int], re.Match[str] | None]
 _Keywords = Callable[[str], str | None]
-_Action = int | tuple[int, str]
+Action = int | tuple[int, str]
 """Shift to a state, or reduce: pop so many states, then go where the rule's name leads."""
-_State = tuple[_Match, dict[str, _Action], dict[str, _Keywords], frozenset[str]]
+_State = tuple[_Match, dict[str, Action], dict[str, _Keywords], frozenset[str]]
 """What a parser state does: how it reads a token, what each terminal makes it do, terminals with keywords, and ignored ones."""
 
 
@@ -51,6 +55,14 @@ class Stop:
     at_end: bool
 
 
+@contextmanager
+def set_warnings_ignored() -> Iterator[None]:
+    """Keeps Python from warning of sets that it may come to read otherwise; the grammar check names them with their place."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
 class Recogniser:
     """Decides whether a text is in the language of a grammar.
 
@@ -67,12 +79,13 @@ class Recogniser:
         self._start: int = table.start_states["start"]
         self._end: int = table.end_states["start"]
         terminals = {terminal.name for terminal in parser.terminals} | {END}
-        self._actions: dict[int, dict[str, _Action]] = {}
+        self.actions: dict[int, dict[str, Action]] = {}
+        """What each terminal makes each state do. A state merges contexts: see `expected`."""
         self._gotos: dict[int, dict[str, int]] = {}
         # lark's names are tokens, which compare slowly; these are plain strings.
         for state, row in table.states.items():
             self._gotos[state] = {str(symbol): target for symbol, (_, target) in row.items() if symbol not in terminals}
-            self._actions[state] = {
+            self.actions[state] = {
                 str(symbol): argument if action is Shift else (len(argument.expansion), str(argument.origin.name))
                 for symbol, (action, argument) in row.items()
                 if symbol in terminals
@@ -119,7 +132,34 @@ class Recogniser:
 
         The table alone would name too many: an LALR state merges the followers of all its contexts.
         """
-        return frozenset(terminal for terminal in self._actions[stack[-1]] if self._shift(list(stack), terminal))
+        return frozenset(terminal for terminal in self.actions[stack[-1]] if self._shift(list(stack), terminal))
+
+    def order(self, state: int) -> list[str]:
+        """Returns the terminals that are tried in a state, in the order in which lark tries them."""
+        return [terminal.name for terminal in self._lexer.lexers[state].terminals if terminal.name in self.actions[state]]
+
+    @functools.cached_property
+    def predecessors(self) -> dict[int, frozenset[int]]:
+        """The states on which each state can lie in the parser's stack."""
+        below: dict[int, set[int]] = defaultdict(set)
+        for state, row in self.actions.items():
+            for target in [*self._gotos[state].values(), *(action for action in row.values() if isinstance(action, int))]:
+                below[target].add(state)
+        return {state: frozenset(states) for state, states in below.items()}
+
+    def can_follow(self, stack: tuple[int, ...], terminal: str) -> bool | None:
+        """Whether a terminal can follow, of the topmost states of a stack; None where states below them decide."""
+        states = list(stack)
+        while True:
+            action = self.actions[states[-1]].get(terminal)
+            if action is None or isinstance(action, int):
+                return action is not None
+            size, rule = action
+            if size >= len(states):
+                return None
+            if size:
+                del states[-size:]
+            states.append(self._gotos[states[-1]][rule])
 
     def after(self, stack: tuple[int, ...], terminal: str) -> tuple[int, ...]:
         """Returns the parser's states after a terminal that `expected` names, other than $END."""
@@ -135,7 +175,7 @@ class Recogniser:
 
         Puts the start and the terminal of each into `tokens`.
         """
-        states, actions, gotos = self._states, self._actions, self._gotos
+        states, actions, gotos = self._states, self.actions, self._gotos
         while position < end:
             match, row, keywords, ignored = states.get(stack[-1]) or self._state(stack[-1])
             found = match(text, position)
@@ -166,7 +206,7 @@ class Recogniser:
     def _shift(self, stack: list[int], terminal: str) -> bool:
         """Reduces and shifts a terminal, changing `stack`; False where it cannot follow."""
         while True:
-            action = self._actions[stack[-1]].get(terminal)
+            action = self.actions[stack[-1]].get(terminal)
             if action is None:
                 return False
             if isinstance(action, int):
@@ -183,7 +223,8 @@ class Recogniser:
         """Makes what reads a token in a state: lark joins the regular expressions of a state when it first needs them."""
         lexer = self._lexer.lexers[state]
         try:
-            patterns = lexer.scanner._mres
+            with set_warnings_ignored():
+                patterns = lexer.scanner._mres
         except re.error as error:
             raise SofitError(
                 f"Terminals of the grammar do not work together: {error}. Use no group numbers or global flags."
@@ -192,5 +233,5 @@ class Recogniser:
         keywords = {name: callback.scanner.fullmatch for name, callback in lexer.callback.items()}
         assert len(patterns) <= 1, "lark split an expression, which it does for a limit that Python no longer has"
         match = patterns[0].match if patterns else _NOTHING.match
-        self._states[state] = match, self._actions[state], keywords, lexer.ignore_types
+        self._states[state] = match, self.actions[state], keywords, lexer.ignore_types
         return self._states[state]

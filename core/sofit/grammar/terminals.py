@@ -1,13 +1,12 @@
 """The terminals of a grammar as a user would write them: an enumeration by its values, other text by a name."""
 
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from itertools import product
 from re import _constants, _parser  # type: ignore[attr-defined]  # The standard library's own parser; lark uses it as well.
 from typing import TYPE_CHECKING, Any
 
-from sofit.grammar.recogniser import END
+from sofit.grammar.recogniser import END, set_warnings_ignored
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -57,11 +56,14 @@ def values_of(pattern: str) -> tuple[str, ...] | None:
     return None if values is None else tuple(dict.fromkeys(values))
 
 
+def is_bounded(pattern: str) -> bool:
+    """Whether all texts of a regular expression are shorter than some length."""
+    return parse_pattern(pattern).getwidth()[1] < _constants.MAXREPEAT
+
+
 def parse_pattern(pattern: str) -> Any:
     """Returns the syntax tree of a regular expression that compiles: a sequence of (operator, argument) pairs."""
-    with warnings.catch_warnings():
-        # Python warns of sets that a later version may read otherwise; the grammar check names them with their place.
-        warnings.simplefilter("ignore", FutureWarning)
+    with set_warnings_ignored():
         return _parser.parse(pattern)
 
 

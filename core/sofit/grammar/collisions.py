@@ -1,0 +1,175 @@
+"""Terminals that come into each other's way, so that the two engines split a text differently.
+
+At each place lark tries the terminals of its parser state in a fixed order and takes the first that matches. llguidance keeps
+all that the grammar allows there and takes the longest. The two agree where, in each state of the LALR automaton, the texts of
+two terminals differ before either ends. Neither lark's own strict mode nor random outputs find all the places where they do
+not: a state merges the followers of all its contexts, so a literal may be tried where only another terminal can stand.
+"""
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from sofit.grammar.flaw import Flaw
+from sofit.grammar.lark_text import definitions, place
+from sofit.grammar.nfa import Characters, Nfa, NotRegular, intersection, prefix_witness, union
+from sofit.grammar.recogniser import END
+
+if TYPE_CHECKING:
+    from sofit.grammar.grammar import Grammar
+
+_SAMPLES = 300
+_MOST_SETS = 5_000
+_MOST_STACKS = 2_000
+_DIFFER = "Make their texts differ from the first character on, or give both one terminal."
+
+
+def collisions(grammar: "Grammar") -> list[Flaw]:
+    """Returns the pairs of terminals that collide, one flaw a pair, with a text that shows it.
+
+    The grammar is one that compiles, and whose expressions are in the subset.
+    """
+    try:
+        return [*_Collisions(grammar).find()]
+    except NotRegular as error:
+        return [Flaw("collisions", f"Whether terminals collide is unknown: of an expression, {error}.", "Write it plainer.")]
+
+
+@dataclass(frozen=True)
+class _Collisions:
+    grammar: "Grammar"
+
+    @cached_property
+    def automata(self) -> dict[str, Nfa]:
+        return {terminal.name: Nfa.of(terminal.pattern.to_regexp()) for terminal in self.grammar.parser.terminals}
+
+    @cached_property
+    def followers(self) -> dict[str, Characters]:
+        """The characters that may stand after each terminal, in any context."""
+        following: dict[str, set[str]] = defaultdict(set)
+        for row in self.grammar.recogniser.actions.values():
+            for terminal, action in row.items():
+                if isinstance(action, int):
+                    following[terminal] |= self.grammar.recogniser.actions[action].keys() - {END}
+        return {name: union(self.automata[follower].first for follower in names) for name, names in following.items()}
+
+    def find(self) -> Iterator[Flaw]:
+        for terminal in self.automata:
+            yield from self._stops_early(terminal)
+        found: set[frozenset[str]] = set()
+        for state in self.grammar.recogniser.actions:
+            order = self.grammar.recogniser.order(state)
+            pairs = [(first, second) for index, first in enumerate(order) for second in order[index + 1 :]]
+            for first, second in pairs:
+                if frozenset((first, second)) not in found and (flaw := self._collision(state, first, second)):
+                    found.add(frozenset((first, second)))
+                    yield flaw
+            for name, flaw in self._gaps(state, order):
+                if name not in found:
+                    found.add(name)
+                    yield flaw
+
+    def _collision(self, state: int, first: str, second: str) -> Flaw | None:
+        """Finds a text of which lark makes `first`, because it tries that before, where `second` is what can stand."""
+        one, other = self.automata[first], self.automata[second]
+        if witness := prefix_witness(one, other):
+            short, long = witness
+            message = f"{self._say(first)} takes {short!r} before {self._say(second)} can take {long!r}."
+            return self._flaw(second, first, message, _DIFFER)
+        if (witness := prefix_witness(other, one, self.followers.get(second, ()))) and self._has_context(state, second, first):
+            short, long = witness
+            message = f"{self._say(first)} takes {long!r} also where only {self._say(second)} can stand, which is {short!r}."
+            return self._flaw(second, first, message, _DIFFER)
+        return None
+
+    def _has_context(self, state: int, possible: str, impossible: str) -> bool:
+        """Whether the parser can be in `state` where one terminal can follow and the other cannot.
+
+        The table has both, but a state merges contexts: what decides are the states beneath it, tried one by one downwards.
+        """
+        recogniser = self.grammar.recogniser
+        waiting, tried = [(state,)], 0
+        while waiting and tried < _MOST_STACKS:
+            stack = waiting.pop(0)
+            tried += 1
+            can, cannot = recogniser.can_follow(stack, possible), recogniser.can_follow(stack, impossible)
+            if can is True and cannot is False:
+                return True
+            if can is not False and cannot is not True:
+                waiting += [(below, *stack) for below in recogniser.predecessors.get(stack[0], ())]
+        return False
+
+    def _gaps(self, state: int, order: list[str]) -> Iterator[tuple[frozenset[str], Flaw]]:
+        """Finds texts after which one engine goes on with a longer terminal that then does not come.
+
+        In `1.` the first reads a number and a full stop; the second, having seen the point, waits for the decimals of `1.5`.
+        """
+        start = frozenset((name, self.automata[name].start) for name in order)
+        waiting, seen = [(start, "")], {start}
+        while waiting and len(seen) < _MOST_SETS:
+            places, text = waiting.pop()
+            done = [name for name, place_of in places if place_of in self.automata[name].accepting]
+            for characters, following in self._steps(places):
+                goes_on = not any(place_of in self.automata[name].accepting for name, place_of in following)
+                for name in done if goes_on else ():
+                    if common := intersection(characters, self.followers.get(name, ())):
+                        longer = sorted({other for other, _ in following})
+                        flaw = self._gap(name, longer, text, chr(common[0][0]))
+                        yield frozenset((name, *longer)), flaw
+                if following not in seen:
+                    seen.add(following)
+                    waiting.append((following, text + chr(characters[0][0])))
+
+    def _gap(self, name: str, longer: list[str], text: str, character: str) -> Flaw:
+        others = " or ".join(map(self._say, longer))
+        message = f"After {text!r}, {character!r} may begin what follows {self._say(name)}, or go on with {others}."
+        return self._flaw(name, longer[0], message, "Let what follows begin with another character.")
+
+    def _steps(self, places: frozenset[tuple[str, int]]) -> Iterator[tuple[Characters, frozenset[tuple[str, int]]]]:
+        """Yields where the characters lead, those that lead to the same places together."""
+        moves = [(name, characters, target) for name, at in places for characters, target in self.automata[name].moves[at]]
+        edges = sorted({edge for _, characters, _ in moves for low, high in characters for edge in (low, high + 1)})
+        by_target: dict[frozenset[tuple[str, int]], list[tuple[int, int]]] = defaultdict(list)
+        for low, following_low in pairwise(edges):
+            reached = frozenset((name, target) for name, characters, target in moves if _holds(characters, low))
+            if reached:
+                by_target[reached].append((low, following_low - 1))
+        for reached, ranges in by_target.items():
+            yield tuple(ranges), reached
+
+    def _stops_early(self, terminal: str) -> Iterator[Flaw]:
+        """Finds a text of a terminal of which Python's expression takes a part only, as `a|ab` does of "ab"."""
+        by_name = {definition.name: definition for definition in self.grammar.parser.terminals}
+        expression = re.compile(by_name[terminal].pattern.to_regexp())
+        chance = random.Random(0)
+        texts = self.grammar.terminals.values[terminal] or [self.automata[terminal].sample(chance) for _ in range(_SAMPLES)]
+        for text in texts:
+            taken = expression.match(text)
+            if taken is None or taken.end() < len(text):
+                part = taken.group() if taken else ""
+                message = f"Of {text!r}, {self._say(terminal)} takes {part!r} in one engine and all in the other."
+                yield self._flaw(terminal, terminal, message, "Put longer alternatives before shorter ones.")
+                return
+
+    def _say(self, terminal: str) -> str:
+        values = self.grammar.terminals.values[terminal]
+        return repr(values[0]) if len(values) == 1 else self.grammar.terminals.name(terminal)
+
+    def _flaw(self, terminal: str, other: str, message: str, remedy: str) -> Flaw:
+        """Makes a flaw at the definition of one of the terminals, or at the first literal that is written in a rule."""
+        text, defined = self.grammar.text, definitions(self.grammar.text)
+        offset = next((defined[name] for name in (terminal, other) if name in defined), None)
+        if offset is None:
+            literals = [f'"{value}"' for name in (terminal, other) for value in self.grammar.terminals.values[name][:1]]
+            offset = next((text.index(literal) for literal in literals if literal in text), None)
+        line, column = place(text, offset) if offset is not None else (None, None)
+        return Flaw("collisions", message, remedy, line, column)
+
+
+def _holds(characters: Characters, code_point: int) -> bool:
+    return any(low <= code_point <= high for low, high in characters)
