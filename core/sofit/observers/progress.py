@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOG_EVERY_SECONDS = 10.0
 _NEWEST_WEIGHT = 0.1
+_SHOWN_METRICS = 3
 
 
 class Progress:
@@ -60,9 +61,9 @@ class Progress:
 
     @hookimpl
     def sofit_evaluate_end(self, run: Run, report: Report) -> None:
-        """Writes the metrics of an evaluation in a line."""
+        """Writes the first metrics of an evaluation in a line."""
         names = [name for name in run.task.headline if name in report.scores.metrics] or list(report.scores.metrics)
-        metrics = "  ".join(f"{name} {report.scores.metrics[name]:.3f}" for name in names)
+        metrics = "  ".join(f"{name} {report.scores.metrics[name]:.3f}" for name in names[:_SHOWN_METRICS])
         name = occasion(report.when, report.step, report.constrained)
         self._say(f"{name}: {metrics}  ({report.n} of {report.split}, step {report.step})")
 
@@ -85,9 +86,11 @@ class Progress:
 
     def _start_bar(self, run: Run, first_step: int) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[figures]}"))
+        figures = TextColumn("{task.fields[figures]}")
+        # The elapsed time moves even while the first step compiles, which takes long.
+        columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), figures)
         self._bar = Progress(*columns, console=Console(file=self._stream))
         self._bar_task = self._bar.add_task("", total=run.last_step, completed=first_step - 1, figures="")
         self._bar.start()
