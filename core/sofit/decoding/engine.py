@@ -11,11 +11,12 @@ import jax.numpy as jnp
 from haliax import Axis, NamedArray
 
 from sofit.batches import POSITION, ROW, SLOT
+from sofit.decoding.masks import WORD_BITS
 from sofit.model import Cache, Decoder, Stream
 
-CACHE_POSITION = "cache_position"
-WORD_BITS = 32
-"""Tokens in one word of a packed mask."""
+CACHE_POSITION, STEP = "cache_position", "step"
+CHUNK_STEPS = 32
+"""The most tokens that a slot writes before the host looks."""
 
 
 class Slots(eqx.Module):
@@ -52,25 +53,31 @@ def compute_prefix(model: Decoder, prefix: Stream) -> Cache:
 
 
 @eqx.filter_jit
-def fill_slots(model: Decoder, prefix: Cache | None, prompts: Stream, pending: NamedArray, capacity: int) -> Slots:
-    """Reads what each prompt has beyond the prefix, but for its last token.
+def fill_slots(model: Decoder, prefix: Cache | None, rests: Stream, capacity: int) -> Slots:
+    """Reads what prompts have beyond the prefix, but for their last tokens, into slots with room for `capacity` tokens.
 
-    Args:
-        model: the model, in the dtype to compute in.
-        prefix: what all prompts begin with.
-        prompts: (row, slot, position), padded at the end.
-        pending: (row, slot): the last token of each prompt.
-        capacity: the tokens that a slot has room for, prompt and output together.
+    rests: (row, slot, position), padded at the end. The slots that are returned are not done, and their pending token is 0.
     """
-    _, (cache,) = model([prompts], [] if prefix is None else [prefix])
-    room = capacity - prompts.Pos.size
+    _, (cache,) = model([rests], [] if prefix is None else [prefix])
+    room = capacity - rests.Pos.size
 
-    def padded(array: NamedArray) -> NamedArray:
-        array = array.rename({POSITION: CACHE_POSITION})
-        return hax.pad(array, {CACHE_POSITION: (0, room)}) if room else array
+    def with_room(array: NamedArray) -> NamedArray:
+        return hax.pad(array.rename({POSITION: CACHE_POSITION}), {CACHE_POSITION: (0, room)})
 
     lengths = hax.sum(cache.filled.astype(jnp.int32), POSITION)
-    return Slots(padded(cache.key), padded(cache.value), lengths, pending, hax.zeros_like(pending).astype(bool))
+    nothing = hax.zeros_like(lengths)
+    return Slots(with_room(cache.key), with_room(cache.value), lengths, nothing, nothing.astype(bool))
+
+
+class Chunk(eqx.Module):
+    """What `decode_chunk` wrote."""
+
+    tokens: NamedArray
+    """(row, slot, step): -1 where a slot was done before, or the step was not taken."""
+    free_choice: NamedArray
+    """(row, slot): the first token as it would have been without a mask."""
+    removed_mass: NamedArray
+    """(row, slot): the probability that the mask took from the first token's choice."""
 
 
 @eqx.filter_jit
@@ -78,12 +85,12 @@ def decode_chunk(
     model: Decoder,
     prefix: Cache | None,
     slots: Slots,
-    mask: NamedArray | None,
+    mask: NamedArray,
     ends_output: NamedArray,
     sampling: Sampling,
     key: jax.Array,
-    steps: int,
-) -> tuple[Slots, NamedArray]:
+    steps: jax.Array,
+) -> tuple[Slots, Chunk]:
     """Writes up to `steps` tokens in every slot that is not done.
 
     Args:
@@ -95,30 +102,50 @@ def decode_chunk(
         ends_output: (vocab): which tokens end an output.
         sampling: how to choose.
         key: decides what is drawn.
-        steps: the length of the chunk.
-
-    Returns:
-        the slots, and the tokens written, (row, slot, step): -1 where a slot was done before.
+        steps: the length of the chunk, at most CHUNK_STEPS.
     """
-    Step = Axis("step", steps)
-    tokens = hax.full((*slots.pending.axes, Step), -1, dtype=jnp.int32)
+    unwritten = hax.full((*slots.pending.axes, Axis(STEP, CHUNK_STEPS)), -1, dtype=jnp.int32)
 
-    def undecided(state: tuple[jax.Array, Slots, NamedArray]) -> jax.Array:
+    def write(slots: Slots, tokens: NamedArray, step: jax.Array, logits: NamedArray) -> tuple[Slots, NamedArray]:
+        chosen = _choose(logits, sampling, jax.random.fold_in(key, step))
+        tokens = tokens.updated_slice({STEP: step}, hax.where(slots.done, -1, chosen).broadcast_axis(Axis(STEP, 1)))
+        done = slots.done | ends_output["vocab", chosen]
+        return eqx.tree_at(lambda s: (s.pending, s.done), slots, (chosen, done)), tokens
+
+    def goes_on(state: tuple[jax.Array, Slots, NamedArray]) -> jax.Array:
         step, slots, _ = state
         return (step < steps) & ~hax.all(slots.done).scalar()
 
     def advance(state: tuple[jax.Array, Slots, NamedArray]) -> tuple[jax.Array, Slots, NamedArray]:
         step, slots, tokens = state
         logits, slots = _read_pending(model, prefix, slots)
-        if mask is not None:
-            logits = hax.where((step > 0) | _unpack(mask, model.config.Vocab), logits, -jnp.inf)
-        chosen = _choose(logits, sampling, jax.random.fold_in(key, step))
-        tokens = tokens.updated_slice({"step": step}, hax.where(slots.done, -1, chosen).broadcast_axis(Axis("step", 1)))
-        done = slots.done | ends_output["vocab", chosen]
-        return step + 1, eqx.tree_at(lambda s: (s.pending, s.done), slots, (chosen, done)), tokens
+        return step + 1, *write(slots, tokens, step, logits)
 
-    _, slots, tokens = jax.lax.while_loop(undecided, advance, (jnp.int32(0), slots, tokens))
-    return slots, tokens
+    logits, slots = _read_pending(model, prefix, slots)
+    allowed = _unpack(mask, model.config.Vocab)
+    removed_mass = hax.sum(hax.where(allowed, 0.0, hax.nn.softmax(logits, "vocab")), "vocab")
+    free_choice = hax.argmax(logits, "vocab").astype(jnp.int32)
+    slots, tokens = write(slots, unwritten, jnp.int32(0), hax.where(allowed, logits, -jnp.inf))
+    _, slots, tokens = jax.lax.while_loop(goes_on, advance, (jnp.int32(1), slots, tokens))
+    return slots, Chunk(tokens, free_choice, removed_mass)
+
+
+@eqx.filter_jit
+def replace_slots(slots: Slots, fresh: Slots, places: NamedArray) -> Slots:
+    """Puts fresh slots in the place of old ones.
+
+    Args:
+        slots: the slots that are running.
+        fresh: as many as `places`, over an axis "slot" of their own size.
+        places: (slot): where each fresh one goes; a place beyond the slots drops it.
+    """
+
+    def put(old: NamedArray, new: NamedArray) -> NamedArray:
+        order = (SLOT, *(axis.name for axis in old.axes if axis.name != SLOT))
+        merged = old.rearrange(order).array.at[places.array].set(new.rearrange(order).array, mode="drop")
+        return hax.named(merged, old.rearrange(order).axes).rearrange(old.axes)
+
+    return jax.tree.map(put, slots, fresh, is_leaf=lambda node: isinstance(node, NamedArray))
 
 
 def _read_pending(model: Decoder, prefix: Cache | None, slots: Slots) -> tuple[NamedArray, Slots]:

@@ -1,22 +1,32 @@
-"""Generation for many prompts: grouped by what they share, laid out in slots, decoded together."""
+"""Generation for many prompts: grouped by what they share, decoded side by side in lanes, each filled anew when it is done.
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+The device writes a chunk of tokens in every lane. The host then looks: where a grammar forbids a token, the lane goes back to
+the place before it and chooses again under the grammar's mask. For greedy decoding that gives the tokens that a mask at every
+step would give, and a model that has learnt the grammar hardly ever goes back.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import haliax as hax
 import jax
 import numpy as np
 from haliax import Axis
 
-from sofit.batches import POSITION, PREFIX_POSITION, ROW, SLOT
-from sofit.decoding.engine import Sampling, Slots, compute_prefix, decode_chunk, fill_slots
-from sofit.model import Cache, Decoder, Stream
+from sofit.batches import ROW, SLOT
+from sofit.decoding.engine import CHUNK_STEPS, STEP, Chunk, Sampling, Slots, compute_prefix, decode_chunk, fill_slots, replace_slots
+from sofit.decoding.layout import LENGTH_STEP, prefix_stream, rest_stream
+from sofit.decoding.masks import WORD_BITS, Matcher, is_allowed
+from sofit.model import Cache, Decoder
 from sofit.packing import round_up
 from sofit.prefix import group_by_prefix
 from sofit.supervision import TokenizedPrompt
 
-_LENGTH_STEP = 16
-"""Lengths are rounded up to this, so that few shapes are compiled."""
+_REFILL_SHARE = 4
+"""One lane in so many must be free before new prompts are read, since reading runs for all of these at once."""
+_PATIENCE = 4
+"""Chunks get shorter when more than one lane in so many had to go back."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,7 @@ class Generated:
     ids: tuple[int, ...]
     """The tokens, without the one that ended the output."""
     finished: bool
-    """Whether the model ended the output itself."""
+    """Whether the model ended the output itself. Under a grammar, one that was cut off has been completed."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,35 @@ class GenerationSettings:
     """Prompts decoded side by side."""
     sampling: Sampling = Sampling()
     seed: int = 0
+    mask_every_step: bool = False
+    """Look at the grammar before every token, not after a chunk of them. Slower, for the same tokens; sampling always does."""
+
+
+@dataclass
+class GenerationCounts:
+    """What happened while generating."""
+
+    tokens: int = 0
+    """Tokens written, end tokens included."""
+    changed: int = 0
+    """Steps at which the grammar forbade the token that the model would have taken."""
+    removed_mass: float = 0.0
+    """The probability that the grammar took away at those steps, added up."""
+    completed: int = 0
+    """Outputs that the grammar completed, because they had reached the limit."""
+
+
+@dataclass
+class _Lane:
+    """An output under way in a slot."""
+
+    member: int
+    matcher: Matcher | None
+    length: int
+    """Tokens of the prompt and the output that the slot's cache holds."""
+    pending: int
+    needs_mask: bool
+    written: list[int] = field(default_factory=list)
 
 
 def generate(
@@ -45,8 +84,9 @@ def generate(
     prompts: Sequence[TokenizedPrompt],
     settings: GenerationSettings,
     eos_ids: Sequence[int],
+    matchers: Sequence[Matcher] | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> list[Generated]:
+) -> tuple[list[Generated], GenerationCounts]:
     """Writes an output for each prompt, in the order of the prompts.
 
     A prefix that prompts share is computed once for all of them; the outputs are what they would be without that.
@@ -56,74 +96,156 @@ def generate(
         prompts: what to go on from.
         settings: how much to write, and how.
         eos_ids: the tokens that end an output.
-        on_progress: told, after each batch, how many prompts are done.
+        matchers: what each output must follow, at its start; None leaves the model free.
+        on_progress: told now and then how many outputs are done.
     """
-    Vocab = model.config.Vocab
-    ends_output = hax.named(np.isin(np.arange(Vocab.size), list(eos_ids)), Vocab)
-    outputs: list[Generated | None] = [None] * len(prompts)
-    key = jax.random.key(settings.seed)
     ids = [prompt.ids for prompt in prompts]
-    for group in group_by_prefix(ids, [len(prompt) - 1 for prompt in ids]):
-        prefix = _prefix_cache(model, ids[group.members[0]][: group.prefix_length])
+    outputs: dict[int, Generated] = {}
+    counts = GenerationCounts()
+
+    def finish(member: int, output: Generated) -> None:
+        outputs[member] = output
+        on_progress(len(outputs))
+
+    for number, group in enumerate(group_by_prefix(ids, [len(prompt) - 1 for prompt in ids])):
+        prefix_ids = ids[group.members[0]][: group.prefix_length]
         rests = {member: ids[member][group.prefix_length :] for member in group.members}
-        longest = round_up(max(map(len, rests.values())) - 1, _LENGTH_STEP)
-        for members in _batches(rests, settings.batch_size):
-            key, batch_key = jax.random.split(key)
-            size = _slot_count(len(members), len(rests), settings.batch_size)
-            slots = _fill(model, prefix, [rests[member] for member in members], size, longest, settings.max_new_tokens, group.prefix_length)
-            _, tokens = decode_chunk(
-                model, prefix, slots, None, ends_output, settings.sampling, batch_key, settings.max_new_tokens
+        _Group(model, prefix_ids, rests, settings, eos_ids, matchers, counts, number).run(finish)
+    return [outputs[member] for member in range(len(prompts))], counts
+
+
+class _Group:
+    """The prompts that share a prefix, on their way through the lanes."""
+
+    def __init__(
+        self,
+        model: Decoder,
+        prefix_ids: np.ndarray,
+        rests: dict[int, np.ndarray],
+        settings: GenerationSettings,
+        eos_ids: Sequence[int],
+        matchers: Sequence[Matcher] | None,
+        counts: GenerationCounts,
+        number: int,
+    ):
+        self._model, self._settings, self._eos_ids, self._counts = model, settings, frozenset(eos_ids), counts
+        self._matchers, self._rests = matchers, rests
+        self._start = len(prefix_ids)
+        self._prefix: Cache | None = compute_prefix(model, prefix_stream(prefix_ids)) if len(prefix_ids) else None
+        # The longest first: then the last ones to run are short.
+        self._queue = deque(sorted(rests, key=lambda member: (-len(rests[member]), member)))
+        self._key = jax.random.fold_in(jax.random.key(settings.seed), number)
+        Vocab = model.config.Vocab
+        self._ends_output = hax.named(np.isin(np.arange(Vocab.size), list(eos_ids)), Vocab)
+        longest = max(len(rest) for rest in rests.values()) - 1
+        self._rest_length = max(round_up(longest, LENGTH_STEP), LENGTH_STEP)
+        # A chunk may run past the limit before the host looks.
+        self._capacity = round_up(self._rest_length + settings.max_new_tokens + CHUNK_STEPS, LENGTH_STEP)
+        size = min(settings.batch_size, 1 << (len(rests) - 1).bit_length())
+        self._lanes: list[_Lane | None] = [None] * size
+        self._masks = np.full((1, size, -(-Vocab.size // WORD_BITS)), -1, np.int32)
+        self._refill_size = max(1, size // _REFILL_SHARE)
+        self._chunk_steps = CHUNK_STEPS
+        chunks_differ = settings.mask_every_step or settings.sampling.temperature > 0
+        self._masks_every_step = matchers is not None and chunks_differ
+
+    def run(self, finish: Callable[[int, Generated], None]) -> None:
+        """Writes all outputs."""
+        slots = self._read(range(len(self._lanes)), len(self._lanes))
+        while any(lane is not None for lane in self._lanes):
+            steps = self._steps()
+            self._key, key = jax.random.split(self._key)
+            slots, chunk = decode_chunk(
+                self._model,
+                self._prefix,
+                self._with_positions(slots),
+                self._filled_masks(),
+                self._ends_output,
+                self._settings.sampling,
+                key,
+                np.int32(steps),
             )
-            written = np.asarray(tokens.rearrange((ROW, SLOT, "step")).array)[0]
-            for member, row in zip(members, written[: len(members)], strict=True):
-                outputs[member] = _cut(row, eos_ids)
-            on_progress(sum(output is not None for output in outputs))
-    return [output for output in outputs if output is not None]
+            self._take_in(chunk, finish)
+            free = [place for place, lane in enumerate(self._lanes) if lane is None]
+            if self._queue and len(free) >= min(self._refill_size, len(self._queue)):
+                places = free[: self._refill_size]
+                fresh = self._read(places, self._refill_size)
+                targets = places + [len(self._lanes)] * (self._refill_size - len(places))
+                slots = replace_slots(slots, fresh, hax.named(np.array(targets, np.int32), Axis(SLOT, self._refill_size)))
 
+    def _read(self, places: Sequence[int], size: int) -> Slots:
+        """Takes prompts from the queue into the lanes at `places`, and reads them in `size` slots."""
+        rests = []
+        for place in places:
+            if self._queue:
+                member = self._queue.popleft()
+                rest = self._rests[member]
+                matcher = self._matchers[member].copy() if self._matchers is not None else None
+                self._lanes[place] = _Lane(member, matcher, len(rest) - 1, int(rest[-1]), needs_mask=matcher is not None)
+                rests.append(rest[:-1])
+        stream = rest_stream(rests, size, self._rest_length, self._start)
+        return fill_slots(self._model, self._prefix, stream, self._capacity)
 
-def _batches(rests: dict[int, np.ndarray], batch_size: int) -> Iterator[list[int]]:
-    """Yields the members in batches, alike in length."""
-    ordered = sorted(rests, key=lambda member: (-len(rests[member]), member))
-    for start in range(0, len(ordered), batch_size):
-        yield ordered[start : start + batch_size]
+    def _steps(self) -> int:
+        """Returns how long the next chunk may be."""
+        if self._masks_every_step:
+            return 1
+        left = max(self._settings.max_new_tokens - len(lane.written) for lane in self._lanes if lane is not None)
+        return min(self._chunk_steps, left)
 
+    def _with_positions(self, slots: Slots) -> Slots:
+        """Puts where each lane stands into the slots; a lane without an output is done."""
+        lengths, pending = np.zeros((2, 1, len(self._lanes)), np.int32)
+        done = np.ones((1, len(self._lanes)), bool)
+        for place, lane in enumerate(self._lanes):
+            if lane is not None:
+                lengths[0, place], pending[0, place], done[0, place] = lane.length, lane.pending, False
+        axes = (Axis(ROW, 1), Axis(SLOT, len(self._lanes)))
+        return Slots(slots.key, slots.value, *(hax.named(array, axes) for array in (lengths, pending, done)))
 
-def _slot_count(members: int, group_size: int, batch_size: int) -> int:
-    """Returns the slots to compile for: the batch size in large groups, the next power of two in small ones."""
-    return batch_size if group_size > batch_size else min(batch_size, 1 << (members - 1).bit_length())
+    def _filled_masks(self) -> hax.NamedArray:
+        """Returns what the grammars allow next; everything in lanes that may go on freely."""
+        self._masks[:] = -1
+        for place, lane in enumerate(self._lanes):
+            if lane is not None and lane.matcher is not None and lane.needs_mask:
+                lane.matcher.fill(self._masks[0, place])
+        axes = (Axis(ROW, 1), Axis(SLOT, len(self._lanes)), Axis("word", self._masks.shape[-1]))
+        return hax.named(self._masks.copy(), axes)
 
+    def _take_in(self, chunk: Chunk, finish: Callable[[int, Generated], None]) -> None:
+        """Lets the grammars judge what was written, and ends what has ended."""
+        tokens = np.asarray(chunk.tokens.rearrange((ROW, SLOT, STEP)).array)[0]
+        free_choice, removed = (np.asarray(array.rearrange((ROW, SLOT)).array)[0] for array in (chunk.free_choice, chunk.removed_mass))
+        active = went_back = 0
+        for place, lane in enumerate(self._lanes):
+            if lane is None:
+                continue
+            if not is_allowed(self._masks[0, place], int(free_choice[place])):
+                self._counts.changed += 1
+                self._counts.removed_mass += float(removed[place])
+            left = self._settings.max_new_tokens - len(lane.written)
+            written = [token for token in tokens[place].tolist() if token >= 0][:left]
+            accepted = written[: len(written) if lane.matcher is None else lane.matcher.accept(written)]
+            active += 1
+            went_back += len(accepted) < len(written)
+            lane.needs_mask = self._masks_every_step or len(accepted) < len(written)
+            self._advance(place, lane, accepted, finish)
+        # Chunks grow while the grammars agree, and shrink where a model has yet to learn them.
+        shorter, longer = max(1, self._chunk_steps // 2), min(CHUNK_STEPS, self._chunk_steps * 2)
+        self._chunk_steps = shorter if went_back * _PATIENCE > active else longer
 
-def _prefix_cache(model: Decoder, prefix: np.ndarray) -> Cache | None:
-    if len(prefix) == 0:
-        return None
-    Row, Pos = Axis(ROW, 1), Axis(PREFIX_POSITION, round_up(len(prefix), _LENGTH_STEP))
-    tokens, positions, segments = np.zeros((3, 1, Pos.size), np.int32)
-    tokens[0, : len(prefix)], positions[0], segments[0, : len(prefix)] = prefix, np.arange(Pos.size), 1
-    axes = (Row, Pos)
-    return compute_prefix(model, Stream(hax.named(tokens, axes), hax.named(positions, axes), hax.named(segments, axes), Pos))
-
-
-def _fill(
-    model: Decoder, prefix: Cache | None, rests: Sequence[np.ndarray], size: int, longest: int, max_new_tokens: int, start: int
-) -> Slots:
-    """Lays the rests of prompts, all but their last tokens, in `size` slots; the slots that are left repeat the first prompt."""
-    Row, Slot, Pos = Axis(ROW, 1), Axis(SLOT, size), Axis(POSITION, max(longest, _LENGTH_STEP))
-    tokens, positions, segments = np.zeros((3, 1, Slot.size, Pos.size), np.int32)
-    pending = np.zeros((1, Slot.size), np.int32)
-    positions[:] = start + np.arange(Pos.size)
-    for slot in range(size):
-        rest = rests[slot if slot < len(rests) else 0]
-        tokens[0, slot, : len(rest) - 1], segments[0, slot, : len(rest) - 1] = rest[:-1], 1
-        pending[0, slot] = rest[-1]
-    axes = (Row, Slot, Pos)
-    stream = Stream(hax.named(tokens, axes), hax.named(positions, axes), hax.named(segments, axes), Pos)
-    capacity = round_up(Pos.size + max_new_tokens, _LENGTH_STEP)
-    return fill_slots(model, prefix, stream, hax.named(pending, (Row, Slot)), capacity)
-
-
-def _cut(row: np.ndarray, eos_ids: Sequence[int]) -> Generated:
-    """Ends an output at its first end token; -1 marks steps that were not taken."""
-    ends = np.nonzero(np.isin(row, list(eos_ids)) | (row < 0))[0]
-    if len(ends) == 0:
-        return Generated(tuple(row.tolist()), finished=False)
-    return Generated(tuple(row[: ends[0]].tolist()), finished=bool(row[ends[0]] >= 0))
+    def _advance(self, place: int, lane: _Lane, accepted: list[int], finish: Callable[[int, Generated], None]) -> None:
+        """Adds tokens to a lane, and frees it where they end its output."""
+        self._counts.tokens += len(accepted)
+        lane.written += accepted
+        if accepted and accepted[-1] in self._eos_ids:
+            self._lanes[place] = None
+            finish(lane.member, Generated(tuple(lane.written[:-1]), finished=True))
+        elif len(lane.written) >= self._settings.max_new_tokens:
+            completion = lane.matcher.closing() if lane.matcher is not None else []
+            self._counts.completed += lane.matcher is not None
+            self._lanes[place] = None
+            finish(lane.member, Generated((*lane.written, *completion), finished=False))
+        elif accepted:
+            lane.length += len(accepted)
+            lane.pending = accepted[-1]

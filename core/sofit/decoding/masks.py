@@ -1,0 +1,148 @@
+"""The grammar's say in decoding: which tokens may come next, by llguidance.
+
+llguidance reports errors by a flag and never raises, and a matcher that has met one is lost. So everything that could put it
+in that state is checked here first.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sofit.errors import SofitError
+from sofit.grammar import Grammar
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher, LLTokenizer
+
+    from sofit.pretrained import Tokenizer
+
+WORD_BITS = 32
+"""Tokens in one word of a packed mask."""
+_CLOSERS = b"])}>\"'"
+_LONGEST_CLOSING = 400
+_TEXT_CLASS = re.compile(r"(\[\^(?:\\.|[^\]\\])*\])(?:\{\d+,\d+\}|[+*])")
+
+
+class Matcher:
+    """Follows one output and knows what may come next."""
+
+    def __init__(self, matcher: "LLMatcher", word_count: int, closing_order: Sequence[int]):
+        self._matcher = matcher
+        self._words = np.zeros(word_count, np.int32)
+        self._closing_order = closing_order
+
+    def copy(self) -> "Matcher":
+        """Returns a matcher that stands where this one does and goes its own way."""
+        return Matcher(self._matcher.deep_copy(), len(self._words), self._closing_order)
+
+    def accept(self, tokens: Sequence[int]) -> int:
+        """Takes tokens up to the first one that the mask forbids, an end token included, and returns how many it took.
+
+        The masks decide, not what the grammar could read: where the text is forced, they allow one way only to split it.
+        """
+        for count, token in enumerate(tokens):
+            self.fill(self._words)
+            if not is_allowed(self._words, token):
+                return count
+            self._consume(token)
+        return len(tokens)
+
+    def fill(self, mask: np.ndarray) -> None:
+        """Writes a bit for each token that may come next into a row of words: (word), int32."""
+        assert mask.dtype == np.int32 and mask.flags["C_CONTIGUOUS"]
+        mask[:] = 0
+        self._matcher.unsafe_compute_mask_ptr(mask.ctypes.data, mask.nbytes)
+        self._check()
+
+    def closing(self) -> list[int]:
+        """Returns a short run of tokens that completes the output: what ends a part, wherever that may come.
+
+        Raises:
+            SofitError: it led to no end within some hundred tokens.
+        """
+        ahead, tokens = self.copy(), list[int]()
+        while not ahead._matcher.is_accepting():
+            if len(tokens) == _LONGEST_CLOSING:
+                raise SofitError("The grammar offers no short way to complete an output that was cut off.")
+            ahead.fill(ahead._words)
+            allowed = (token for token in self._closing_order if is_allowed(ahead._words, token))
+            # Where the text is forced, the only token may be a longer one.
+            token = next(allowed, None)
+            tokens.append(_first_allowed(ahead._words) if token is None else token)
+            ahead._consume(tokens[-1])
+        return tokens
+
+    def _consume(self, token: int) -> None:
+        self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise SofitError(f"The grammar's matcher failed: {self._matcher.get_error()}")
+
+
+def is_allowed(words: np.ndarray, token: int) -> bool:
+    """Reads a token's bit in a packed mask."""
+    return bool(words[token // WORD_BITS] >> (token % WORD_BITS) & 1)
+
+
+def _first_allowed(words: np.ndarray) -> int:
+    word = int(np.flatnonzero(words)[0])
+    return word * WORD_BITS + next(bit for bit in range(WORD_BITS) if words[word] >> bit & 1)
+
+
+class TokenMasks:
+    """Matchers for one tokenizer. Each grammar is compiled once."""
+
+    def __init__(self, tokenizer: "Tokenizer", vocab_size: int):
+        """Reads the tokenizer's vocabulary; `vocab_size` is that of the model, which may have more logits than tokens."""
+        from llguidance import LLTokenizer
+
+        self._tokenizer: LLTokenizer = LLTokenizer(
+            tokenizer.json, n_vocab=vocab_size, eos_token=list(tokenizer.eos_ids), slices=[]
+        )
+        self._word_count = -(-vocab_size // WORD_BITS)
+        self._closing_order = _closing_order(self._tokenizer)
+        self._compiled: dict[tuple[str, str], Matcher] = {}
+
+    def matcher(self, grammar: Grammar, lead: str = "") -> Matcher:
+        """Returns a matcher at the start of an output, which `lead` precedes: the space that the prompt ended in.
+
+        Raises:
+            SofitError: llguidance cannot read the grammar, so it cannot constrain.
+        """
+        key = grammar.text, lead
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(grammar, lead)
+        return self._compiled[key].copy()
+
+    def _compile(self, grammar: Grammar, lead: str) -> Matcher:
+        from llguidance import LLMatcher
+
+        parts = [{"lark_grammar": grammar.text}]
+        if lead:
+            parts = [{"lark_grammar": f"start: {json.dumps(lead)} @output"}, {"name": "output", **parts[0]}]
+        matcher = LLMatcher(self._tokenizer.with_slices(free_text_slices(grammar)), json.dumps({"grammars": parts}), log_level=0)
+        if matcher.is_error():
+            raise SofitError(
+                f"Grammar {grammar.path or grammar.name!r} cannot constrain decoding: {matcher.get_error()}. It still validates;"
+                " --no-constrained goes without it, and `sofit grammar check` tells what to change."
+            )
+        return Matcher(matcher, self._word_count, self._closing_order)
+
+
+def free_text_slices(grammar: Grammar) -> list[str]:
+    """Returns the parts of the vocabulary for which llguidance may reuse masks: what the free text of this grammar is made of."""
+    classes = dict.fromkeys(match[1] for match in _TEXT_CLASS.finditer(grammar.text))
+    return [pattern for text in classes for pattern in (f"{text}{{1,20}}", f"{text}+")]
+
+
+def _closing_order(tokenizer: "LLTokenizer") -> list[int]:
+    """Returns the tokens of one byte: what ends a part first, then letters and digits, then the rest."""
+    rest = sorted(range(32, 127), key=lambda byte: (not chr(byte).isalnum(), byte))
+    in_order = dict.fromkeys([*_CLOSERS, *rest])
+    tokens = [tokenizer.greedy_tokenize(chr(byte)) for byte in in_order]
+    return [token[0] for token in tokens if len(token) == 1]
