@@ -11,7 +11,8 @@ def choose_run_folder(config: Config, *, resume: bool = False) -> Path:
     """Makes and returns the run folder: `config.out`, or else the first runs/TASK-METHOD-NUMBER that is free.
 
     Raises:
-        SofitError: the folder holds something already and `resume` is not given; there is nothing to resume; it cannot be made.
+        SofitError: the folder holds something already and `resume` is not given; no run has begun in it that could be resumed;
+            it cannot be made.
     """
     if config.out is None:
         if resume:
@@ -19,10 +20,10 @@ def choose_run_folder(config: Config, *, resume: bool = False) -> Path:
         return _next_folder(f"{config.task}-{config.method}")
     folder = Path(config.out)
     holds_something = folder.is_dir() and any(folder.iterdir())
-    if resume and not holds_something:
+    if resume and not (folder / "config.yaml").is_file():
         raise SofitError(f"There is no run in {folder} to resume. Leave --resume out to start one.")
     if holds_something and not resume:
-        raise SofitError(f"{folder} holds a run already. Go on with it by --resume, or name another folder with --out.")
+        raise SofitError(f"{folder} holds files already. Go on with a run by --resume, or name another folder with --out.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
