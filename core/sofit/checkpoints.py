@@ -45,6 +45,11 @@ class Checkpoints:
         arrays = {"score": jax.numpy.float32(score), **_arrays(state)}
         self._best.save(step, args=ocp.args.StandardSave(arrays), force=True)
 
+    def drop_best_after(self, step: int) -> None:
+        """Deletes a best checkpoint of a later step, which a run that goes on from `step` comes to again."""
+        if self.best_step is not None and self.best_step > step:
+            self._best.delete(self.best_step)
+
     def restore(self, state: TrainState) -> TrainState:
         """Reads the newest checkpoint into a state of the same form.
 
