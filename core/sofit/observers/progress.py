@@ -38,7 +38,9 @@ class Progress:
         self._say(f"data: {run.task.data}{f' ({counts})' if counts else ''}")
         if run.task.is_demo:
             self._say(f"demo data: {demo_notice(run.task)}")
-        if first_step > 1:
+        if first_step > run.last_step:
+            self._say(f"training was finished already: all {run.last_step} steps are taken")
+        elif first_step > 1:
             self._say(f"going on with step {first_step} of {run.last_step}")
         self._first_step = first_step
         if self._stream.isatty():
