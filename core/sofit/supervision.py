@@ -7,6 +7,7 @@ together with it. Every completion token carries loss, the first one and the las
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,22 +79,25 @@ def supervise(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", m
     """Tokenises examples for training.
 
     Raises:
-        SofitError: an example is longer than `max_length` tokens, or its target is empty; names the first few of them.
+        SofitError: an example is longer than `max_length` tokens, or its target is empty or holds something that the tokenizer
+            cannot write; names the first few of them.
     """
     prompts = tokenize_prompts(task, examples, tokenizer)
-    completions = tokenizer.encode_continuations([prompt.lead + prompt.example.target for prompt in prompts])
+    texts = [prompt.lead + prompt.example.target for prompt in prompts]
     supervised, faults = [], []
-    for prompt, completion in zip(prompts, completions, strict=True):
+    for prompt, text, completion in zip(prompts, texts, tokenizer.encode_continuations(texts), strict=True):
         ids = np.concatenate([prompt.ids, np.asarray([*completion, tokenizer.eos_id], np.int32)])
+        written = tokenizer.decode_continuation(completion)
         if not prompt.example.target.strip():
             faults.append(f"{_name(prompt.example)}: the target is empty")
+        elif written != text:
+            faults.append(f"{_name(prompt.example)}: the model's tokenizer cannot write {_lost(text, written)} of the target")
         elif len(ids) > max_length:
-            faults.append(
-                f"{_name(prompt.example)}: {len(ids)} tokens ({len(prompt.ids)} of prompt, {len(completion) + 1} of completion)"
-            )
+            lengths = f"{len(ids)} tokens ({len(prompt.ids)} of prompt, {len(completion) + 1} of completion)"
+            faults.append(f"{_name(prompt.example)}: {lengths}, more than trainer.max_length = {max_length}")
         supervised.append(Supervised(prompt.example, ids, len(prompt.ids)))
     if faults:
-        raise SofitError(_too_long(faults, max_length))
+        raise SofitError(_listing(faults, len(examples)))
     return supervised
 
 
@@ -101,10 +105,17 @@ def _name(example: Example) -> str:
     return example.where or example.id
 
 
-def _too_long(faults: Sequence[str], max_length: int) -> str:
+def _lost(text: str, written: str) -> str:
+    """Returns the stretches of a text that are missing or different in what the tokenizer makes of it, quoted."""
+    changes = SequenceMatcher(None, text, written, autojunk=False).get_opcodes()
+    stretches = [text[start:end] for kind, start, end, _, _ in changes if kind in ("delete", "replace")]
+    return ", ".join(map(repr, dict.fromkeys(stretches))) or repr(text)
+
+
+def _listing(faults: Sequence[str], count: int) -> str:
     shown = "\n  ".join(faults[:_SHOWN_FAULTS])
     more = f"\n  and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
     return (
-        f"{len(faults)} examples cannot be trained on within trainer.max_length = {max_length} tokens; none is ever cut:\n"
-        f"  {shown}{more}\nRaise trainer.max_length, shorten the prompt, or take these rows out."
+        f"{len(faults)} of {count} examples cannot be trained on; none is ever cut or left out in silence:\n  {shown}{more}\n"
+        "Mend these rows or take them out; where they are too long, raise trainer.max_length or shorten the prompt."
     )
