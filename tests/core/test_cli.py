@@ -131,12 +131,13 @@ def interrupted(arguments: list[str], folder: Path) -> tuple[int, str]:
     """Starts `sofit`, presses Ctrl-C once it loads the data, and returns exit code and standard error."""
     (folder / "blocking.py").write_text(BLOCKING)
     command = [sys.executable, "-m", "sofit", *arguments, "--task", "blocking", "--plugin", "blocking.py"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "loading\n"
-    time.sleep(0.1)  # It says so before it sleeps.
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = process.stdout.readline()
+        time.sleep(0.1)  # It says so before it sleeps.
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    assert started == "loading\n", stderr
     return process.returncode, stderr
 
 
@@ -203,7 +204,19 @@ def test_exported_rows_have_an_instruction_an_input_and_an_output(sofit: Sofit, 
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["train"], ["eval"], ["generate"], ["validate"], ["inspect"], ["tasks"], ["grammars"], ["config"], ["data", "export"]],
+    [
+        [],
+        ["train"],
+        ["eval"],
+        ["generate"],
+        ["validate"],
+        ["inspect"],
+        ["tasks"],
+        ["grammars"],
+        ["config"],
+        ["data", "export"],
+        ["grammar", "check"],
+    ],
 )
 def test_every_command_explains_itself(sofit: Sofit, command: list[str]):
     result = sofit(*command, "--help")

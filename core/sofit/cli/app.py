@@ -2,13 +2,12 @@
 
 import logging
 import traceback
-import warnings
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from sofit.cli import config, data, evaluate, generate, inspect, tasks, train, validate
+from sofit.cli import config, data, evaluate, generate, grammar, inspect, tasks, train, validate
 from sofit.errors import SofitError
 
 
@@ -62,7 +61,6 @@ def sofit(
     ] = False,
 ) -> None:
     """Fine-tune language models to write structured output (function calls, SQL, JSON), and show that they do."""
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     notices = logging.getLogger("sofit")
     if not notices.handlers:
         notices.addHandler(logging.StreamHandler())  # To the standard error, a plain line each.
@@ -71,6 +69,7 @@ def sofit(
 
 data_commands = typer.Typer(no_args_is_help=True, help="Write a task's data to files.")
 app.add_typer(data_commands, name="data")
+app.add_typer(grammar.app, name="grammar")
 app.command("train", epilog="Example: sofit train --task viggo --data data/viggo --steps 100")(train.train)
 app.command("eval", epilog="Example: sofit eval --model runs/viggo-lora-1 --split test --limit 200")(evaluate.evaluate)
 app.command("generate", epilog='Example: sofit generate --model runs/viggo-lora-1 "Have you played Portal?"')(generate.generate)

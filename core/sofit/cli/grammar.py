@@ -22,7 +22,7 @@ def grammar() -> None:
     """Work with grammars."""
 
 
-@app.command()
+@app.command(epilog="Example: sofit grammar check viggo --data data/viggo")
 def check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A grammar by name, the path of a .lark file, or a task.")],
     task: Task = None,
@@ -98,7 +98,9 @@ def _describe(grammar: "Grammar", report: "CheckReport") -> str:
     is_readable = not any(flaw.check in ("subset", "compiles") for flaw in report.flaws)
     for check, meaning in counts.items():
         flaws = report.flaws_of(check)
-        if not flaws and (tried.get(check) == 0 or (check in ("compiles", "bounded", "conflicts", "collisions") and not is_readable)):
+        if not flaws and (
+            tried.get(check) == 0 or (check in ("compiles", "bounded", "conflicts", "collisions") and not is_readable)
+        ):
             lines.append(f"  -    {check:<11} not tried")
             continue
         lines.append(f"  {'FAIL' if flaws else 'ok  '} {check:<11} {meaning}")
