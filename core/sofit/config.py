@@ -156,6 +156,8 @@ class EvaluationConfig(Section):
     """Examples generated at a time."""
     max_new_tokens: Count | None = None
     """The most tokens of one output; by default a little more than the longest target needs."""
+    constrained: bool | None = None
+    """Whether the grammar chooses among the model's tokens; by default both ways are scored, side by side."""
     metric: str | None = None
     """The metric that chooses the best checkpoint and stops early; by default the task's first."""
     patience: Count | None = None

@@ -1,12 +1,13 @@
 """Evaluation by generation: the model writes an output for each prompt, and the task judges it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from sofit.config import Config, EvaluationConfig
-from sofit.decoding.generator import Generated, GenerationSettings, generate
+from sofit.decoding.generator import Generated, GenerationCounts, GenerationSettings, generate
+from sofit.decoding.masks import Matcher, TokenMasks
 from sofit.model import Decoder
 from sofit.packing import round_up
 from sofit.plugins import Plugins
@@ -24,17 +25,18 @@ _SPARE_TOKENS = 1.25
 def evaluate_model(
     config: Config, plugins: Plugins, *, split: str, limit: int | None, constrained: bool | None = None
 ) -> list[Report]:
-    """Loads a model and evaluates it, as `sofit eval` does.
+    """Loads a model and evaluates it, as `sofit eval` does: free and constrained, unless `constrained` says which.
 
     Raises:
-        SofitError: the task, the data or the model cannot be had.
+        SofitError: the task, the data or the model cannot be had, or the grammar cannot constrain.
     """
     from sofit.loading import load_for_inference
 
     task = plugins.make_task(config)
     examples = load_examples(task, split, limit)
     model, tokenizer = load_for_inference(config)
-    return [evaluate(model, task, examples, tokenizer, config.evaluation, split=split, when="after", step=0)]
+    evaluator = Evaluator(task, examples, tokenizer, config.evaluation, model.config.vocab_size, split)
+    return list(evaluator.reports(model, when="after", step=0, constrained=constrained))
 
 
 def load_examples(task: Task, split: str, limit: int | None = None) -> list[Example]:
@@ -42,43 +44,66 @@ def load_examples(task: Task, split: str, limit: int | None = None) -> list[Exam
     return list(islice(task.load(split), limit))
 
 
-def evaluate(
-    model: Decoder,
-    task: Task,
-    examples: Sequence[Example],
-    tokenizer: "Tokenizer",
-    config: EvaluationConfig,
-    *,
-    split: str,
-    when: Literal["before", "step", "after"],
-    step: int,
-    on_progress: Callable[[int], None] = lambda done: None,
-) -> Report:
-    """Generates greedily for the examples and scores what came out."""
-    start = time.monotonic()
-    prompts = tokenize_prompts(task, examples, tokenizer)
-    settings = GenerationSettings(
-        max_new_tokens=config.max_new_tokens or _enough_tokens(prompts, tokenizer), batch_size=config.batch_size
-    )
-    generated = generate(model, prompts, settings, tokenizer.eos_ids, on_progress)
-    predictions = to_predictions(prompts, generated, tokenizer)
-    seconds = time.monotonic() - start
-    tokens = sum(len(output.ids) + output.finished for output in generated)
-    return Report(
-        when=when,
-        step=step,
-        split=split,
-        constrained=False,
-        scores=task.score(predictions),
-        predictions=predictions,
-        seconds=seconds,
-        details={
-            "new_tokens": tokens,
-            "new_tokens_per_second": tokens / seconds,
-            "unfinished": sum(not output.finished for output in generated),
-            "max_new_tokens": settings.max_new_tokens,
-        },
-    )
+class Evaluator:
+    """The examples to evaluate on, tokenised once, and the masks of their grammars, compiled once."""
+
+    def __init__(
+        self,
+        task: Task,
+        examples: Sequence[Example],
+        tokenizer: "Tokenizer",
+        config: EvaluationConfig,
+        vocab_size: int,
+        split: str,
+    ):
+        self._task, self._tokenizer, self._split = task, tokenizer, split
+        self._prompts = tokenize_prompts(task, examples, tokenizer)
+        self._masks = TokenMasks(tokenizer, vocab_size)
+        self._settings = GenerationSettings(
+            max_new_tokens=config.max_new_tokens or _enough_tokens(self._prompts, tokenizer), batch_size=config.batch_size
+        )
+
+    def reports(
+        self,
+        model: Decoder,
+        *,
+        when: Literal["before", "step", "after"],
+        step: int,
+        constrained: bool | None,
+        on_progress: Callable[[int], None] = lambda done: None,
+    ) -> Iterator[Report]:
+        """Generates greedily and scores: without the grammar and then with it, or only as `constrained` says."""
+        for is_constrained in [False, True] if constrained is None else [constrained]:
+            start = time.monotonic()
+            matchers = grammar_matchers(self._task, self._prompts, self._masks) if is_constrained else None
+            generated, counts = generate(model, self._prompts, self._settings, self._tokenizer.eos_ids, matchers, on_progress)
+            seconds = time.monotonic() - start
+            predictions = to_predictions(self._prompts, generated, self._tokenizer)
+            yield Report(
+                when=when,
+                step=step,
+                split=self._split,
+                constrained=is_constrained,
+                scores=self._task.score(predictions),
+                predictions=predictions,
+                seconds=seconds,
+                details={
+                    "new_tokens": counts.tokens,
+                    "new_tokens_per_second": counts.tokens / seconds,
+                    "unfinished": sum(not output.finished for output in generated),
+                    "max_new_tokens": self._settings.max_new_tokens,
+                    **(_grammar_details(counts) if is_constrained else {}),
+                },
+            )
+
+
+def grammar_matchers(task: Task, prompts: Sequence[TokenizedPrompt], masks: TokenMasks) -> list[Matcher]:
+    """Returns, for each prompt, the matcher of its output's grammar.
+
+    Raises:
+        SofitError: a grammar cannot constrain decoding.
+    """
+    return [masks.matcher(task.grammar_for(prompt.example), prompt.lead) for prompt in prompts]
 
 
 def to_predictions(
@@ -90,6 +115,19 @@ def to_predictions(
         Prediction(example=prompt.example, text=text.removeprefix(prompt.lead), finished=output.finished)
         for prompt, text, output in zip(prompts, texts, generated, strict=True)
     ]
+
+
+def _grammar_details(counts: GenerationCounts) -> dict[str, float]:
+    """Returns how much the grammar had to say.
+
+    mask_changed_share: the share of tokens that the model would have chosen otherwise. mask_removed_mass: the probability that
+    the mask took away at those, on average. completed: outputs that had reached the limit and were closed by the grammar.
+    """
+    return {
+        "mask_changed_share": counts.changed / max(counts.tokens, 1),
+        "mask_removed_mass": counts.removed_mass / max(counts.changed, 1),
+        "completed": counts.completed,
+    }
 
 
 def _enough_tokens(prompts: Sequence[TokenizedPrompt], tokenizer: "Tokenizer") -> int:

@@ -1,35 +1,30 @@
 """What happens around the steps of a run: observers are told, the model is evaluated, checkpoints are kept."""
 
-from collections.abc import Sequence
+import logging
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from sofit.checkpoints import Checkpoints
-from sofit.evaluate import evaluate
+from sofit.evaluate import Evaluator
 from sofit.observers import builtin_observers
 from sofit.outputs import write_outputs
 from sofit.plugins import Plugins
 from sofit.run import Outcome, Report, Run, StepRecord
-from sofit.task import Example
 from sofit.trainer import Trainer, TrainState
 
-if TYPE_CHECKING:
-    from sofit.pretrained import Tokenizer
+_log = logging.getLogger(__name__)
 
 
 class Session:
     """A run under way. As a context manager it tells the observers when training fails."""
 
-    def __init__(
-        self, run: Run, plugins: Plugins, trainer: Trainer, tokenizer: "Tokenizer", held_out: Sequence[Example]
-    ) -> None:
+    def __init__(self, run: Run, plugins: Plugins, trainer: Trainer, tokenizer: "Tokenizer", held_out: Sequence[Example]) -> None:
         self.run = run
         self._trainer = trainer
         self._tokenizer = tokenizer
         self._held_out = held_out
         self._manager = plugins.manager
         self._observers: list[object] = []
-        self._checkpoints = Checkpoints(run.folder / "checkpoints", run.config.trainer.keep_checkpoints)
         self._last_step = 0
         self._best_score = float("-inf")
         self._stop_reason = ""
@@ -38,6 +33,8 @@ class Session:
         for observer in builtin_observers(self.run):
             self._register(observer)
         self._manager.hook.sofit_register_observers(run=self.run, register=self._register)
+        # Only now, since an observer that cannot start, such as a tracker, must leave an empty folder behind.
+        self._checkpoints = Checkpoints(self.run.folder / "checkpoints", self.run.config.trainer.keep_checkpoints)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -54,16 +51,26 @@ class Session:
         Raises:
             SofitError: the checkpoint does not fit the run.
         """
-        if resume and self._checkpoints.last_step is not None:
-            state = self._checkpoints.restore(state)
-            self._last_step = self._checkpoints.last_step
-            if self._checkpoints.best_step is not None:
-                self._best_score = self._checkpoints.restore_best(state)[1]
+        if resume:
+            state = self._restore(state)
         first_step = self._last_step + 1
         self._manager.hook.sofit_train_start(run=self.run, first_step=first_step)
         if first_step == 1:
-            self._evaluate(state, "before")
+            # Asked for now, so that a metric that does not exist ends the run before it has cost anything.
+            self.run.deciding_score(self._evaluate(state, "before").scores.metrics)
         return state, first_step
+
+    def _restore(self, state: TrainState) -> TrainState:
+        """Returns the newest checkpoint's state, or the given one where there is none yet."""
+        if self._checkpoints.last_step is None:
+            _log.info("%s has no checkpoint yet. Starting from step 1.", self.run.folder)
+        else:
+            state = self._checkpoints.restore(state)
+            self._last_step = self._checkpoints.last_step
+        self._checkpoints.drop_best_after(self._last_step)
+        if self._checkpoints.best_step is not None:
+            self._best_score = self._checkpoints.restore_best(state)[1]
+        return state
 
     def after_step(self, state: TrainState, record: StepRecord) -> bool:
         """Tells the observers, evaluates and saves where it is time to; returns whether to stop."""
@@ -94,19 +101,18 @@ class Session:
         return write_outputs(self.run, outcome)
 
     def _evaluate(self, state: TrainState, when: Literal["before", "step", "after"], step: int | None = None) -> Report:
-        config = self.run.config.evaluation
-        report = evaluate(
+        """Evaluates as configured, and returns the report that decides: that of the model alone, where there is one."""
+        reports = self._evaluator.reports(
             self._trainer.model(state),
-            self.run.task,
-            self._held_out,
-            self._tokenizer,
-            config,
-            split=config.split,
             when=when,
             step=self._last_step if step is None else step,
+            constrained=self.run.config.evaluation.constrained,
         )
-        self._manager.hook.sofit_evaluate_end(run=self.run, report=report)
-        return report
+        told = []
+        for report in reports:
+            self._manager.hook.sofit_evaluate_end(run=self.run, report=report)
+            told.append(report)
+        return told[0]
 
     def _keep_if_best(self, state: TrainState, report: Report) -> None:
         score = self.run.deciding_score(report.scores.metrics)

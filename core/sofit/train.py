@@ -15,7 +15,7 @@ from sofit.compilation_cache import use_compilation_cache
 from sofit.config import Config
 from sofit.data_check import checked_examples
 from sofit.defaults import with_defaults
-from sofit.evaluate import load_examples
+from sofit.evaluate import Evaluator, load_examples
 from sofit.feed import Feed, arrays_of
 from sofit.loading import load_decoder
 from sofit.model import Decoder, LoraSpec, add_adapters
@@ -61,7 +61,10 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
             "parameters": _parameter_counts(trainer, state),
         },
     )
-    with Session(run, plugins, trainer, pretrained.tokenizer, held_out) as session:
+    evaluator = Evaluator(
+        task, held_out, pretrained.tokenizer, config.evaluation, pretrained.config["vocab_size"], config.evaluation.split
+    )
+    with Session(run, plugins, trainer, evaluator) as session:
         state, first_step = session.begin(state, resume=resume)
         for step in range(first_step, steps + 1):
             state, record = _take_step(trainer, state, feed, schedule, step, seed=config.trainer.seed)

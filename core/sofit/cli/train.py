@@ -19,6 +19,7 @@ def train(
     steps: Annotated[int | None, typer.Option("--steps", help="How many steps to train (trainer.num_train_steps).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples in one step (trainer.train_batch_size).")] = None,
     seed: Annotated[int | None, typer.Option(help="What chance starts from (trainer.seed).")] = None,
+    constrained: options.Constrained = None,
     out: Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder; by default runs/TASK-METHOD-NUMBER.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")] = False,
     plugin: options.PluginFiles = None,
@@ -40,6 +41,7 @@ def train(
         "trainer.num_train_steps": steps,
         "trainer.train_batch_size": batch_size,
         "trainer.seed": seed,
+        "evaluation.constrained": constrained,
         "out": out,
     }
     loaded, plugins = options.configure(config=config, settings=settings, plugin=plugin, overrides=overrides, method=method)
