@@ -209,13 +209,16 @@ def test_a_new_run_takes_the_first_free_number(tmp_path: Path, monkeypatch: pyte
 def test_a_folder_that_holds_a_run_is_not_written_over(tmp_path: Path):
     config = Config(out=str(tmp_path / "run"))
     folder = choose_run_folder(config)
-    (folder / "metrics.jsonl").write_text("{}\n")
+    (folder / "config.yaml").write_text("task: viggo\n")
     with pytest.raises(SofitError, match="--resume, or name another folder with --out"):
         choose_run_folder(config)
     assert choose_run_folder(config, resume=True) == folder
 
 
 def test_only_a_run_can_be_resumed(tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("")
+    with pytest.raises(SofitError, match="There is no run in"):
+        choose_run_folder(Config(out=str(tmp_path)), resume=True)
     with pytest.raises(SofitError, match="There is no run in"):
         choose_run_folder(Config(out=str(tmp_path / "none")), resume=True)
     with pytest.raises(SofitError, match="name its folder with --out"):
