@@ -216,7 +216,8 @@ def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     import wandb
 
     monkeypatch.setenv("WANDB_SILENT", "true")
-    settings = {"wandb": {"project": "levanter", "tags": ["viggo"], "mode": "offline"}}
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    settings = {"wandb": {"project": "levanter", "tags": ["viggo"]}}
     recorded = RecordedRun(make_run(tmp_path, trainer=settings))
     recorded.start()
     recorded.evaluate(make_report("before", 0, right=10))
@@ -229,6 +230,15 @@ def test_wandb_keeps_a_run_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     content = file.read_bytes()
     missing = [name for name in (b"train/loss", b"validation/exact_match", b"levanter", b"viggo") if name not in content]
     assert not missing
+
+
+def test_wandb_without_an_account_says_what_can_be_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))  # Where a login is kept.
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with pytest.raises(SofitError, match=r"wandb does not start: .*Log in \(wandb login\), keep it on this machine"):
+        RecordedRun(make_run(tmp_path, trainer={"wandb": {}}))
 
 
 @pytest.mark.parametrize(("tracker", "package"), [("wandb", "wandb"), ("tensorboard", "tensorboardX")])

@@ -79,6 +79,14 @@ def test_a_metric_that_was_not_measured_is_a_dash():
     assert table.rows == (("x", ("1.000", "–")), ("y", ("–", "0.500")))
 
 
+def test_the_table_ends_with_what_the_grammar_had_to_say():
+    alone = {"split": "test", "n": 1, "metrics": {"x": 0.5}, "details": {"new_tokens": 9}}
+    constrained = {**alone, "details": {"mask_changed_share": 0.125, "mask_removed_mass": 0.5, "new_tokens": 9}}
+    table = tabulate({"unconstrained": alone, "constrained": constrained})
+    assert table.rows[1:] == (("mask_changed_share", ("–", "0.125")), ("mask_removed_mass", ("–", "0.500")))
+    assert tabulate({"unconstrained": alone}).rows == (("x", ("0.500",)),)
+
+
 class Page(HTMLParser):
     """Collects what a page asks for, and whether its elements are closed in order."""
 

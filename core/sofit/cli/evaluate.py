@@ -39,14 +39,13 @@ def evaluate(
         config=config,
         settings=settings,
         plugin=plugin,
-        overrides={"evaluation.split": split, "evaluation.limit": limit},
+        overrides={"evaluation.split": split, "evaluation.limit": limit, "evaluation.constrained": constrained},
     )
     from sofit.evaluate import evaluate_model
     from sofit.outputs import JsonLines, as_json, evaluation_entry, prediction_entries, tabulate, write_text
 
-    reports = evaluate_model(
-        loaded, plugins, split=loaded.evaluation.split, limit=loaded.evaluation.limit, constrained=constrained
-    )
+    asked = loaded.evaluation
+    reports = evaluate_model(loaded, plugins, split=asked.split, limit=asked.limit, constrained=asked.constrained)
     entries = [evaluation_entry(report) for report in reports]
     if predictions is not None:
         write_text(predictions, "")

@@ -42,7 +42,7 @@ class WandbTracker:
             )
         except wandb.Error as error:
             remedy = "Log in (wandb login), keep it on this machine (WANDB_MODE=offline)"
-            raise SofitError(f"wandb does not start: {error}. {remedy}, {_OFF}.") from error
+            raise SofitError(f"wandb does not start: {str(error).rstrip('.')}. {remedy}, {_OFF}.") from error
         write_text(id_file, self._run.id + "\n")
 
     @hookimpl

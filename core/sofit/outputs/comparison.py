@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
+_OF_THE_GRAMMAR = ("mask_changed_share", "mask_removed_mass")
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -70,12 +72,18 @@ def compare(evaluations: Sequence[Mapping[str, Any]], headline: Sequence[str] = 
 
 
 def tabulate(columns: Mapping[str, Mapping[str, Any]], headline: Sequence[str] = ()) -> Comparison:
-    """Sets evaluations beside each other, an entry of results.json under each column's name."""
+    """Sets evaluations beside each other, an entry of results.json under each column's name.
+
+    Below the metrics stands how much the grammar had to say, where it had a say.
+    """
     found = dict.fromkeys(name for entry in columns.values() for name in entry["metrics"])
     names = [name for name in headline if name in found] + [name for name in found if name not in headline]
-    rows = tuple((name, tuple(_cell(entry["metrics"].get(name)) for entry in columns.values())) for name in names)
+    rows = [(name, tuple(_cell(entry["metrics"].get(name)) for entry in columns.values())) for name in names]
+    details = [entry.get("details", {}) for entry in columns.values()]
+    said = [name for name in _OF_THE_GRAMMAR if any(name in detail for detail in details)]
+    rows += [(name, tuple(_cell(detail.get(name)) for detail in details)) for name in said]
     measured = dict.fromkeys(f"{entry['split']}, {entry['n']} examples" for entry in columns.values())
-    return Comparison(" and ".join(measured), tuple(columns), rows)
+    return Comparison(" and ".join(measured), tuple(columns), tuple(rows))
 
 
 def occasion(when: str, step: int, constrained: bool) -> str:

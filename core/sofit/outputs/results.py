@@ -1,4 +1,4 @@
-"""results.json: what a run was and what came of it, for scripts. docs/outputs.md describes its keys."""
+"""results.json: what a run was and what came of it, for scripts. docs/cli.md describes its keys."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
