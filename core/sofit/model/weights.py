@@ -1,5 +1,6 @@
 """Between a decoder and the tensors of a Hugging Face checkpoint."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -47,7 +48,7 @@ def from_hf_tensors(config: DecoderConfig, tensors: Mapping[str, np.ndarray], dt
     """Makes a decoder from tensors by their Hugging Face names, stored as `dtype`.
 
     Raises:
-        SofitError: a tensor is missing, or has another number of elements than the config says.
+        SofitError: a tensor is missing, or has another shape than the config says.
     """
     template = eqx.filter_eval_shape(Decoder.init, config, key=jax.random.key(0))
 
@@ -55,8 +56,9 @@ def from_hf_tensors(config: DecoderConfig, tensors: Mapping[str, np.ndarray], dt
         if name not in tensors:
             raise SofitError(f"The checkpoint has no tensor {name!r}, which a {config.model_type} model needs.")
         tensor = np.asarray(tensors[name])
-        if tensor.size != np.prod(shape):
-            raise SofitError(f"Tensor {name!r} of the checkpoint has shape {tensor.shape}. The config says {shape}.")
+        expected = _hf_shape(name, math.prod(shape), config)
+        if tensor.shape != expected:
+            raise SofitError(f"Tensor {name!r} of the checkpoint has shape {tensor.shape}. The config says {expected}.")
         return tensor.reshape(shape).astype(dtype)
 
     def load(path: str, leaf: NamedArray | None) -> NamedArray | None:
@@ -71,13 +73,13 @@ def from_hf_tensors(config: DecoderConfig, tensors: Mapping[str, np.ndarray], dt
 
     blocks = {name: load_stacked(name, get(template.blocks.stacked)) for name, get in _BLOCK_TENSORS.items()}
     tops = {name: load(name, get(template)) for name, get in _TOP_TENSORS.items()}
-    present_blocks = [name for name, array in blocks.items() if array is not None]
-    present_tops = [name for name, array in tops.items() if array is not None]
-    return eqx.tree_at(
-        lambda m: [_BLOCK_TENSORS[name](m.blocks.stacked) for name in present_blocks] + [_TOP_TENSORS[name](m) for name in present_tops],
-        template,
-        [blocks[name] for name in present_blocks] + [tops[name] for name in present_tops],
-    )
+    loaded = [array for array in (blocks | tops).values() if array is not None]
+
+    def places(model: Decoder) -> list[NamedArray]:
+        found = [get(model.blocks.stacked) for get in _BLOCK_TENSORS.values()] + [get(model) for get in _TOP_TENSORS.values()]
+        return [array for array in found if array is not None]
+
+    return eqx.tree_at(places, template, loaded)
 
 
 def to_hf_tensors(model: Decoder) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
@@ -85,15 +87,20 @@ def to_hf_tensors(model: Decoder) -> Iterator[tuple[str, Callable[[], np.ndarray
 
     Adapters must have been merged.
     """
+
+    def make(name: str, array: NamedArray, layer: int | None = None) -> np.ndarray:
+        array = array if layer is None else array["layer", layer]
+        return np.asarray(array.array).reshape(_hf_shape(name, array.array.size, model.config))
+
     for name, get in _TOP_TENSORS.items():
         array = get(model)
         if array is not None:
-            yield name, partial(_top_tensor, array)
+            yield name, partial(make, name, array)
     for name, get in _BLOCK_TENSORS.items():
         stacked = get(model.blocks.stacked)
         if stacked is not None:
             for index in range(model.config.num_layers):
-                yield f"model.layers.{index}.{name}", partial(_block_tensor, stacked, index, _input_size(name, model.config))
+                yield f"model.layers.{index}.{name}", partial(make, name, stacked, index)
 
 
 def adapter_tensors(model: Decoder) -> Iterator[tuple[str, np.ndarray]]:
@@ -111,20 +118,13 @@ def adapter_tensors(model: Decoder) -> Iterator[tuple[str, np.ndarray]]:
 _ATTENTION_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
-def _top_tensor(array: NamedArray) -> np.ndarray:
-    return np.asarray(array.array)
-
-
-def _block_tensor(stacked: NamedArray, layer: int, inputs: int | None) -> np.ndarray:
-    """Joins the named parts of a weight's outputs and inputs; `inputs` is None for vectors."""
-    array = np.asarray(stacked["layer", layer].array)
-    return array.reshape(-1) if inputs is None else array.reshape(-1, inputs)
-
-
-def _input_size(name: str, config: DecoderConfig) -> int | None:
-    """Returns the size of a weight's input, None for a vector."""
-    if not name.endswith("proj.weight"):
-        return None
+def _hf_shape(name: str, size: int, config: DecoderConfig) -> tuple[int, ...]:
+    """Returns the shape of a tensor of `size` elements in a checkpoint: (out, in), or (size,) of a vector."""
+    if name.endswith(("bias", "norm.weight")):
+        return (size,)
+    inputs = config.embed_size
     if name.endswith("o_proj.weight"):
-        return config.num_heads * config.head_size
-    return config.mlp_size if name.endswith("down_proj.weight") else config.embed_size
+        inputs = config.num_heads * config.head_size
+    elif name.endswith("down_proj.weight"):
+        inputs = config.mlp_size
+    return size // inputs, inputs
