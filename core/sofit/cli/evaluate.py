@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from sofit.cli import options
+from sofit.cli.tables import show_scores
 
 
 def evaluate(
@@ -56,9 +57,5 @@ def evaluate(
         about = {"task": chosen.name, "model": loaded.model, "data": {"source": chosen.data, "demo": chosen.is_demo}}
         typer.echo(as_json({**about, "evaluations": entries}, indent=2))
         return
-    from sofit.cli.tables import show_comparison
-
     columns = {"constrained" if entry["constrained"] else "unconstrained": entry for entry in entries}
-    show_comparison(tabulate(columns, chosen.headline))
-    if chosen.is_demo:
-        typer.echo("This was demo data, made up by the plugin. Give --data for real examples.")
+    show_scores(tabulate(columns, chosen.headline), is_demo=chosen.is_demo)

@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from sofit.outputs import Comparison
 
 
-def show_comparison(comparison: "Comparison") -> None:
-    """Prints metrics side by side."""
+def show_scores(comparison: "Comparison", *, is_demo: bool) -> None:
+    """Prints metrics side by side, and says so where they are of made-up data."""
     if sys.stdout.isatty():
         from rich.console import Console
 
         Console().print(comparison.as_rich())
     else:
         typer.echo(comparison.as_text())
+    if is_demo:
+        typer.echo("This was demo data, made up by the plugin. Give --data for real examples.")
 
 
 def show_columns(rows: list[tuple[str, ...]]) -> None:

@@ -1,12 +1,12 @@
 """`sofit train`: fine-tune a model and show how good it was before and is after."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sofit.cli import options
+from sofit.cli.tables import show_scores
 
 
 def train(
@@ -61,16 +61,9 @@ def train(
     finally:
         if not any(folder.iterdir()):  # Nothing was written, so the folder and its number are free for the next try.
             folder.rmdir()
-    _show(results, folder, plugins.task(loaded.task).headline)
-
-
-def _show(results: Mapping[str, Any], folder: Path, headline: Sequence[str]) -> None:
-    from sofit.cli.tables import show_comparison
     from sofit.outputs import compare
 
-    comparison = compare(results["evaluations"], headline)
+    comparison = compare(results["evaluations"], plugins.task(loaded.task).headline)
     if comparison is not None:
-        show_comparison(comparison)
-    if results["data"]["demo"]:
-        typer.echo("This was demo data, made up by the plugin. Give --data for real examples.")
+        show_scores(comparison, is_demo=results["data"]["demo"])
     typer.echo(f"Report: {folder / 'report.html'}")
