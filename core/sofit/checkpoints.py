@@ -17,13 +17,8 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int):
         """Opens or makes `folder`/latest and `folder`/best; the former keeps `keep` checkpoints, the latter one."""
         self.folder = folder
-        options = {"enable_async_checkpointing": False, "cleanup_tmp_directories": True}
-        self._latest = ocp.CheckpointManager(
-            (folder / "latest").absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=keep, **options)
-        )
-        self._best = ocp.CheckpointManager(
-            (folder / "best").absolute(), options=ocp.CheckpointManagerOptions(max_to_keep=1, **options)
-        )
+        self._latest = _manager(folder / "latest", keep)
+        self._best = _manager(folder / "best", 1)
 
     @property
     def last_step(self) -> int | None:
@@ -83,6 +78,12 @@ class Checkpoints:
         restored = jax.tree.unflatten(structure, [read[key] for key in list(_arrays(state))])
         assert len(leaves) == len(_arrays(state))
         return restored, {key: read[key] for key in extra}
+
+
+def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
+    # Not in the background: the next step gives the arrays' memory away.
+    options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True)
+    return ocp.CheckpointManager(folder.absolute(), options=options)
 
 
 def _arrays(state: TrainState) -> dict[str, jax.Array]:

@@ -7,5 +7,5 @@ from sofit.pretrained.cache import default_cache_folder
 
 def use_compilation_cache() -> None:
     """Lets JAX keep what it compiles in sofit's cache folder, so that the second start of a run is quick."""
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.read("jax_compilation_cache_dir") is None:
         jax.config.update("jax_compilation_cache_dir", str(default_cache_folder() / "compiled"))

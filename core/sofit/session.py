@@ -18,11 +18,10 @@ _log = logging.getLogger(__name__)
 class Session:
     """A run under way. As a context manager it tells the observers when training fails."""
 
-    def __init__(self, run: Run, plugins: Plugins, trainer: Trainer, tokenizer: "Tokenizer", held_out: Sequence[Example]) -> None:
+    def __init__(self, run: Run, plugins: Plugins, trainer: Trainer, evaluator: Evaluator) -> None:
         self.run = run
         self._trainer = trainer
-        self._tokenizer = tokenizer
-        self._held_out = held_out
+        self._evaluator = evaluator
         self._manager = plugins.manager
         self._observers: list[object] = []
         self._last_step = 0

@@ -1,6 +1,7 @@
-"""`sofit train`, from top to bottom. The data takes this way:
+"""`sofit train`, from top to bottom.
 
-config -> task -> examples -> supervised tokens -> shared-prefix batches -> model -> train -> generate -> parse -> score -> report
+The data takes this way: config -> task -> examples -> supervised tokens -> shared-prefix batches -> model -> train -> generate
+-> parse -> score -> report.
 """
 
 import time
@@ -9,6 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import numpy as np
 import optax
 
 from sofit.compilation_cache import use_compilation_cache
@@ -41,8 +43,10 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
     examples = checked_examples(task, load_examples(task, "train"), allow_invalid=allow_invalid_targets)
     held_out = load_examples(task, config.evaluation.split, config.evaluation.limit)
     config = with_defaults(config, len(examples), is_demo=task.is_demo)
-    steps, learning_rate, folder = config.trainer.num_train_steps, config.optimizer.learning_rate, config.out
-    assert steps is not None and learning_rate is not None and folder is not None, "the caller and with_defaults set them"
+    folder, steps, learning_rate = config.out, config.trainer.num_train_steps, config.optimizer.learning_rate
+    assert folder is not None, "the caller chooses the run folder"
+    assert steps is not None, "with_defaults fills it in"
+    assert learning_rate is not None, "with_defaults fills it in"
 
     pretrained = load_pretrained(config.model)
     supervised = supervise(task, examples, pretrained.tokenizer, config.trainer.max_length)
@@ -97,7 +101,7 @@ def _take_step(
     return state, StepRecord(
         step=step,
         loss=loss,
-        learning_rate=float(schedule(step - 1)),
+        learning_rate=float(np.asarray(schedule(step - 1))),
         gradient_norm=norm,
         examples=len(examples),
         completion_tokens=completion_tokens,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import PyTree
 
@@ -41,10 +40,9 @@ class Trainer:
         is_trained = is_adapter_array(model) if adapters_only else jax.tree.map(eqx.is_inexact_array, model)
         trainable, frozen = eqx.partition(model, is_trained)
         trainable = cast_floats(trainable, precision.params)
-        return (
-            Trainer(cast_floats(frozen, precision.compute), optimizer, precision),
-            TrainState(trainable, optimizer.init(trainable)),
-        )
+        parameters: PyTree = trainable
+        trainer = Trainer(cast_floats(frozen, precision.compute), optimizer, precision)
+        return trainer, TrainState(trainable, optimizer.init(parameters))
 
     def model(self, state: TrainState) -> Decoder:
         """Returns the whole model as it stands, in the dtype to compute in."""
@@ -61,7 +59,12 @@ class Trainer:
         loss, gradients = jnp.float32(0), None
         for index, batch in enumerate(batches):
             part, part_gradients = _gradients(
-                state.trainable, self.frozen, batch, np.float32(completion_tokens), jax.random.fold_in(key, index), self.precision
+                state.trainable,
+                self.frozen,
+                batch,
+                jnp.float32(completion_tokens),
+                jax.random.fold_in(key, index),
+                self.precision,
             )
             loss = loss + part
             gradients = part_gradients if gradients is None else _add(gradients, part_gradients)
@@ -92,9 +95,8 @@ def _add(total: Decoder, part: Decoder) -> Decoder:
 
 
 @eqx.filter_jit(donate="all")
-def _update(
-    gradients: Decoder, state: TrainState, optimizer: optax.GradientTransformation
-) -> tuple[TrainState, jax.Array]:
-    norm = optax.tree.norm(gradients)
-    updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.trainable)
-    return TrainState(eqx.apply_updates(state.trainable, updates), optimizer_state), norm
+def _update(gradients: Decoder, state: TrainState, optimizer: optax.GradientTransformation) -> tuple[TrainState, jax.Array]:
+    updates: PyTree = gradients
+    parameters: PyTree = state.trainable
+    updates, optimizer_state = optimizer.update(updates, state.optimizer_state, parameters)
+    return TrainState(eqx.apply_updates(state.trainable, updates), optimizer_state), optax.tree.norm(gradients)

@@ -12,7 +12,7 @@ from haliax import Axis, NamedArray
 
 from sofit.batches import POSITION, ROW, SLOT
 from sofit.decoding.masks import WORD_BITS
-from sofit.model import Cache, Decoder, Stream
+from sofit.model import Cache, Decoder, KeyValues, Stream
 
 CACHE_POSITION, STEP = "cache_position", "step"
 CHUNK_STEPS = 32
@@ -22,8 +22,7 @@ CHUNK_STEPS = 32
 class Slots(eqx.Module):
     """Where each slot stands."""
 
-    key: NamedArray
-    value: NamedArray
+    key_values: KeyValues
     """(layer, row, slot, cache_position, kv_head, head_size): of the tokens that follow the shared prefix."""
     lengths: NamedArray
     """(row, slot): how many cache positions hold a token; int32."""
@@ -34,7 +33,7 @@ class Slots(eqx.Module):
 
     @property
     def CachePos(self) -> Axis:
-        return self.key.resolve_axis(CACHE_POSITION)
+        return self.key_values.key.resolve_axis(CACHE_POSITION)
 
 
 class Sampling(eqx.Module):
@@ -66,7 +65,8 @@ def fill_slots(model: Decoder, prefix: Cache | None, rests: Stream, capacity: in
 
     lengths = hax.sum(cache.filled.astype(jnp.int32), POSITION)
     nothing = hax.zeros_like(lengths)
-    return Slots(with_room(cache.key), with_room(cache.value), lengths, nothing, nothing.astype(bool))
+    left = cache.key_values
+    return Slots(KeyValues(with_room(left.key), with_room(left.value)), lengths, nothing, nothing.astype(bool))
 
 
 class Chunk(eqx.Module):
@@ -108,7 +108,8 @@ def decode_chunk(
 
     def write(slots: Slots, tokens: NamedArray, step: jax.Array, logits: NamedArray) -> tuple[Slots, NamedArray]:
         chosen = _choose(logits, sampling, jax.random.fold_in(key, step))
-        tokens = tokens.updated_slice({STEP: step}, hax.where(slots.done, -1, chosen).broadcast_axis(Axis(STEP, 1)))
+        written = hax.where(slots.done, -1, chosen).broadcast_axis(Axis(STEP, 1))
+        tokens = hax.updated_slice(tokens, {STEP: step}, written)
         done = slots.done | ends_output["vocab", chosen]
         return eqx.tree_at(lambda s: (s.pending, s.done), slots, (chosen, done)), tokens
 
@@ -155,7 +156,7 @@ def _read_pending(model: Decoder, prefix: Cache | None, slots: Slots) -> tuple[N
     start = hax.zeros(Row, dtype=jnp.int32) if prefix is None else hax.sum(prefix.filled.astype(jnp.int32), prefix.Pos)
     index = hax.arange(CachePos)
     filled = index.broadcast_axis(slots.lengths.axes) < slots.lengths.broadcast_axis(CachePos)
-    own = Cache(slots.key, slots.value, index.broadcast_axis(Row) + start.broadcast_axis(CachePos), filled, CachePos)
+    own = Cache(slots.key_values, index.broadcast_axis(Row) + start.broadcast_axis(CachePos), filled, CachePos)
     stream = Stream(
         slots.pending.broadcast_axis(Now),
         (slots.lengths + start.broadcast_axis(slots.lengths.axes)).broadcast_axis(Now),
@@ -165,8 +166,10 @@ def _read_pending(model: Decoder, prefix: Cache | None, slots: Slots) -> tuple[N
     (hidden,), (new,) = model([stream], [own] if prefix is None else [prefix, own])
     logits = model.logits(hidden[POSITION, 0]).rearrange((*slots.lengths.axes, model.config.Vocab))
     return logits, Slots(
-        _write(slots.key, new.key, slots.lengths),
-        _write(slots.value, new.value, slots.lengths),
+        KeyValues(
+            _write(slots.key_values.key, new.key_values.key, slots.lengths),
+            _write(slots.key_values.value, new.key_values.value, slots.lengths),
+        ),
         hax.where(slots.done, slots.lengths, slots.lengths + 1),
         slots.pending,
         slots.done,

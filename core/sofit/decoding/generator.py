@@ -11,11 +11,22 @@ from dataclasses import dataclass, field
 
 import haliax as hax
 import jax
+import jax.numpy as jnp
 import numpy as np
 from haliax import Axis
 
 from sofit.batches import ROW, SLOT
-from sofit.decoding.engine import CHUNK_STEPS, STEP, Chunk, Sampling, Slots, compute_prefix, decode_chunk, fill_slots, replace_slots
+from sofit.decoding.engine import (
+    CHUNK_STEPS,
+    STEP,
+    Chunk,
+    Sampling,
+    Slots,
+    compute_prefix,
+    decode_chunk,
+    fill_slots,
+    replace_slots,
+)
 from sofit.decoding.layout import LENGTH_STEP, prefix_stream, rest_stream
 from sofit.decoding.masks import WORD_BITS, Matcher, is_allowed
 from sofit.model import Cache, Decoder
@@ -46,7 +57,7 @@ class GenerationSettings:
     max_new_tokens: int
     batch_size: int = 32
     """Prompts decoded side by side."""
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
     mask_every_step: bool = False
     """Look at the grammar before every token, not after a chunk of them. Slower, for the same tokens; sampling always does."""
@@ -163,7 +174,7 @@ class _Group:
                 self._ends_output,
                 self._settings.sampling,
                 key,
-                np.int32(steps),
+                jnp.int32(steps),
             )
             self._take_in(chunk, finish)
             free = [place for place, lane in enumerate(self._lanes) if lane is None]
@@ -201,7 +212,7 @@ class _Group:
             if lane is not None:
                 lengths[0, place], pending[0, place], done[0, place] = lane.length, lane.pending, False
         axes = (Axis(ROW, 1), Axis(SLOT, len(self._lanes)))
-        return Slots(slots.key, slots.value, *(hax.named(array, axes) for array in (lengths, pending, done)))
+        return Slots(slots.key_values, *(hax.named(array, axes) for array in (lengths, pending, done)))
 
     def _filled_masks(self) -> hax.NamedArray:
         """Returns what the grammars allow next; everything in lanes that may go on freely."""
@@ -215,7 +226,9 @@ class _Group:
     def _take_in(self, chunk: Chunk, finish: Callable[[int, Generated], None]) -> None:
         """Lets the grammars judge what was written, and ends what has ended."""
         tokens = np.asarray(chunk.tokens.rearrange((ROW, SLOT, STEP)).array)[0]
-        free_choice, removed = (np.asarray(array.rearrange((ROW, SLOT)).array)[0] for array in (chunk.free_choice, chunk.removed_mass))
+        free_choice, removed = (
+            np.asarray(array.rearrange((ROW, SLOT)).array)[0] for array in (chunk.free_choice, chunk.removed_mass)
+        )
         active = went_back = 0
         for place, lane in enumerate(self._lanes):
             if lane is None:

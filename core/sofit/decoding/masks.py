@@ -52,7 +52,8 @@ class Matcher:
 
     def fill(self, mask: np.ndarray) -> None:
         """Writes a bit for each token that may come next into a row of words: (word), int32."""
-        assert mask.dtype == np.int32 and mask.flags["C_CONTIGUOUS"]
+        assert mask.dtype == np.int32, mask.dtype
+        assert mask.flags["C_CONTIGUOUS"], "llguidance writes through a pointer"
         mask[:] = 0
         self._matcher.unsafe_compute_mask_ptr(mask.ctypes.data, mask.nbytes)
         self._check()

@@ -4,6 +4,8 @@ Training (shared prefix and own slot), prefill, and decoding (prefix, prompt and
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import equinox as eqx
 import haliax as hax
@@ -32,11 +34,14 @@ def attend(query: NamedArray, contexts: Sequence[Context]) -> NamedArray:
     order = _head_first(query)
     scaled = (query * query.axis_size("head_size") ** -0.5).rearrange((*order, "head_size"))
     scores = [_scores(scaled, context) for context in contexts]
-    highest = jax.lax.stop_gradient(_over_contexts(hax.maximum, [hax.max(s, c.Key) for s, c in zip(scores, contexts, strict=True)]))
-    weights = [hax.exp(score - highest) for score in scores]
-    total = _over_contexts(hax.add, [hax.sum(w, c.Key) for w, c in zip(weights, contexts, strict=True)])
+    maxima = [hax.max(score, context.Key) for score, context in zip(scores, contexts, strict=True)]
+    highest = maxima[0]
+    for maximum in maxima[1:]:
+        highest = hax.maximum(highest, maximum)
+    weights = [hax.exp(score - jax.lax.stop_gradient(highest)) for score in scores]
+    totals = [hax.sum(weight, context.Key) for weight, context in zip(weights, contexts, strict=True)]
     mixed = [_mix(weight.astype(query.dtype), context) for weight, context in zip(weights, contexts, strict=True)]
-    return (_over_contexts(hax.add, mixed) / total).astype(query.dtype).rearrange(query.axes)
+    return (reduce(add, mixed) / reduce(add, totals)).astype(query.dtype).rearrange(query.axes)
 
 
 def _head_first(query: NamedArray) -> list[str]:
@@ -66,10 +71,3 @@ def _matrices(array: NamedArray, context: Context, query: NamedArray) -> tuple[N
     shared = [axis for axis in query.axes if axis in array.axes and axis.name not in ("head_size", context.Key.name)]
     own = tuple(axis for axis in query.axes if axis not in shared and axis.name not in ("head_size", context.Key.name))
     return array.rearrange((*shared, context.Key, "head_size")), own
-
-
-def _over_contexts(combine, parts: list[NamedArray]) -> NamedArray:
-    result = parts[0]
-    for part in parts[1:]:
-        result = combine(result, part)
-    return result

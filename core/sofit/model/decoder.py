@@ -39,7 +39,7 @@ class Stream(eqx.Module):
 
     def _own_visibility(self, window: int | None) -> NamedArray:
         def as_key(array: NamedArray) -> NamedArray:
-            return array.rename({self.Pos.name: self._Key.name}).broadcast_axis(self.Pos)
+            return array.rename({self.Pos: self._Key}).broadcast_axis(self.Pos)
 
         def as_query(array: NamedArray) -> NamedArray:
             return array.broadcast_axis(self._Key)
@@ -50,11 +50,26 @@ class Stream(eqx.Module):
         return visible if window is None else visible & (as_query(self.positions) - as_key(self.positions) < window)
 
 
-class Cache(eqx.Module):
-    """The keys and values that a stream left in every layer. key, value: (layer, ..., Pos, kv_head, head_size)."""
+class KeyValues(eqx.Module):
+    """What attention looks at. key, value: (..., Pos, kv_head, head_size)."""
 
     key: NamedArray
     value: NamedArray
+
+    def as_context(self, visible: NamedArray, Key: Axis) -> Context:
+        """Returns them for queries that see what `visible` says."""
+        return Context(self.key, self.value, visible, Key)
+
+    def rename(self, old: Axis, new: Axis) -> "KeyValues":
+        """Returns them over another axis."""
+        return KeyValues(self.key.rename({old: new}), self.value.rename({old: new}))
+
+
+class Cache(eqx.Module):
+    """The keys and values that a stream left in every layer."""
+
+    key_values: KeyValues
+    """Over layer, and the axes of the stream."""
     positions: NamedArray
     filled: NamedArray
     """Which entries hold a token: bool over Pos and any batch axes."""
@@ -84,12 +99,12 @@ class Attention(eqx.Module):
             _norm(config.HeadSize, config) if config.qk_norm else None,
         )
 
-    def project(self, x: NamedArray, rotary: Rotary, keys: Sequence) -> tuple[NamedArray, NamedArray, NamedArray]:
-        """Returns queries (..., kv_head, group, head_size), keys and values (..., kv_head, head_size)."""
+    def project(self, x: NamedArray, rotary: Rotary, keys: Sequence[jax.Array | None]) -> tuple[NamedArray, KeyValues]:
+        """Returns queries (..., kv_head, group, head_size), and keys and values (..., kv_head, head_size)."""
         query, key, value = self.q_proj(x, key=keys[0]), self.k_proj(x, key=keys[1]), self.v_proj(x, key=keys[2])
         if self.q_norm is not None and self.k_norm is not None:
             query, key = self.q_norm(query), self.k_norm(key)
-        return rotary(query), rotary(key), value
+        return rotary(query), KeyValues(rotary(key), value)
 
 
 class Mlp(eqx.Module):
@@ -108,7 +123,7 @@ class Mlp(eqx.Module):
             Linear.init(config.Mlp, config.Embed, use_bias=config.mlp_bias, key=keys[2]),
         )
 
-    def __call__(self, x: NamedArray, keys: Sequence) -> NamedArray:
+    def __call__(self, x: NamedArray, keys: Sequence[jax.Array | None]) -> NamedArray:
         gate = hnn.silu(self.gate_proj(x, key=keys[0]))
         return self.down_proj(gate * self.up_proj(x, key=keys[1]), key=keys[2])
 
@@ -132,16 +147,21 @@ class Block(eqx.Module):
         )
 
     def __call__(
-        self, x: NamedArray, stream: Stream, rotary: Rotary, own_visible: NamedArray, contexts: Sequence[Context], key
-    ) -> tuple[NamedArray, tuple[NamedArray, NamedArray]]:
+        self,
+        x: NamedArray,
+        stream: Stream,
+        rotary: Rotary,
+        own_visible: NamedArray,
+        contexts: Sequence[Context],
+        key: jax.Array | None,
+    ) -> tuple[NamedArray, KeyValues]:
         """Returns the stream's next hidden states (..., embed) and its keys and values in this layer."""
         keys = [None] * 7 if key is None else list(jax.random.split(key, 7))
-        query, own_key, own_value = self.attention.project(self.attention_norm(x), rotary, keys)
-        as_key = {stream.Pos.name: stream._Key.name}
-        own = Context(own_key.rename(as_key), own_value.rename(as_key), own_visible, stream._Key)
+        query, key_values = self.attention.project(self.attention_norm(x), rotary, keys)
+        own = key_values.rename(stream.Pos, stream._Key).as_context(own_visible, stream._Key)
         attended = tree_checkpoint_name(attend(query, [*contexts, own]), _ATTENDED)
         x = x + self.attention.o_proj(attended, key=keys[3])
-        return x + self.mlp(self.mlp_norm(x), keys[4:]), (own_key, own_value)
+        return x + self.mlp(self.mlp_norm(x), keys[4:]), key_values
 
 
 class Decoder(eqx.Module):
@@ -160,9 +180,10 @@ class Decoder(eqx.Module):
         """Makes a model with random weights."""
         embed_key, blocks_key, head_key = jax.random.split(key, 3)
         table = (config.Vocab, config.Embed)
+        init_blocks = Stacked.init(config.Layers, Block, gradient_checkpointing=_KEPT)
         return Decoder(
             hax.random.normal(embed_key, table) * 0.02,
-            Stacked.init(config.Layers, Block, gradient_checkpointing=_KEPT)(config, key=jax.random.split(blocks_key, config.num_layers)),
+            init_blocks(config, key=jax.random.split(blocks_key, config.num_layers)),
             _norm(config.Embed, config),
             None if config.tied_head else hax.random.normal(head_key, table) * 0.02,
             config,
@@ -192,30 +213,33 @@ class Decoder(eqx.Module):
             for index, stream in enumerate(streams)
         ]
 
-        def layer(block: Block, hidden: list[NamedArray], past_keys_values, layer_key):
-            outputs, keys_values = [], []
+        def layer(
+            block: Block, hidden: list[NamedArray], past_key_values: list[KeyValues], layer_key: jax.Array | None
+        ) -> tuple[list[NamedArray], list[KeyValues]]:
+            outputs: list[NamedArray] = []
+            key_values: list[KeyValues] = []
             for index, stream in enumerate(streams):
                 contexts = [
-                    Context(*key_value, visible, cache.Pos)
-                    for key_value, visible, cache in zip(past_keys_values, past_visible[index], past, strict=True)
+                    kept.as_context(visible, cache.Pos)
+                    for kept, visible, cache in zip(past_key_values, past_visible[index], past, strict=True)
                 ]
                 contexts += [
-                    Context(*key_value, visible, earlier.Pos)
-                    for key_value, visible, earlier in zip(keys_values, earlier_visible[index], streams, strict=False)
+                    left.as_context(visible, earlier.Pos)
+                    for left, visible, earlier in zip(key_values, earlier_visible[index], streams[:index], strict=True)
                 ]
                 stream_key = None if layer_key is None else jax.random.fold_in(layer_key, index)
-                x, key_value = block(hidden[index], stream, rotaries[index], own[index], contexts, stream_key)
+                x, own_key_values = block(hidden[index], stream, rotaries[index], own[index], contexts, stream_key)
                 outputs.append(x)
-                keys_values.append(key_value)
-            return outputs, keys_values
+                key_values.append(own_key_values)
+            return outputs, key_values
 
         embedded = [self.embeddings.take("vocab", stream.tokens) for stream in streams]
         layer_keys = None if key is None else jax.random.split(key, self.config.num_layers)
-        past_keys_values = [(cache.key, cache.value) for cache in past]
-        hidden, keys_values = self.blocks.scan_via(layer)(embedded, past_keys_values, layer_keys)
+        scan = self.blocks.scan_via(layer)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        hidden, key_values = scan(embedded, [cache.key_values for cache in past], layer_keys)
         caches = [
-            Cache(*key_value, stream.positions, stream.segments > 0, stream.Pos)
-            for key_value, stream in zip(keys_values, streams, strict=True)
+            Cache(left, stream.positions, stream.segments > 0, stream.Pos)
+            for left, stream in zip(key_values, streams, strict=True)
         ]
         return [self.final_norm(x) for x in hidden], caches
 

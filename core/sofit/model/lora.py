@@ -36,7 +36,7 @@ class LoraSpec:
 
     @property
     def scale(self) -> float:
-        """alpha / rank, or alpha / sqrt(rank) if rank-stabilised (Kalajdzievski 2023, arXiv:2312.03732)."""
+        """The factor: alpha / rank, or alpha / sqrt(rank) if rank-stabilised (Kalajdzievski 2023, arXiv:2312.03732)."""
         return self.alpha / (self.rank**0.5 if self.rank_stabilised else self.rank)
 
 

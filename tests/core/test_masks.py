@@ -1,0 +1,116 @@
+"""The grammar's say in decoding, with the real tokenizer."""
+
+import numpy as np
+import pytest
+
+from sofit import Grammar, SofitError
+from sofit.decoding.masks import WORD_BITS, Matcher, TokenMasks, free_text_slices, is_allowed
+from sofit.pretrained import Pretrained
+
+# Recursion, an enumeration and bounded free text: what output grammars are made of.
+CALLS = Grammar(
+    "calls",
+    r"""
+start: call
+call: name "(" (argument (", " argument)*)? ")"
+name: "inform" | "request"
+argument: KEY "[" value "]"
+value: TEXT | call
+KEY: /[a-z_]{1,8}/
+TEXT: /<[^<>\[\]\r\n]{0,12}>/
+""",
+)
+VOCAB_SIZE = 49152
+
+
+@pytest.fixture(scope="module")
+def masks(smollm2: Pretrained) -> TokenMasks:
+    return TokenMasks(smollm2.tokenizer, VOCAB_SIZE)
+
+
+def _allowed(matcher: Matcher) -> np.ndarray:
+    words = np.zeros(VOCAB_SIZE // WORD_BITS, np.int32)
+    matcher.fill(words)
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little"))
+
+
+@pytest.mark.parametrize("lead", ["", " "])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_random_walk_under_the_mask_ends_in_text_that_the_grammar_accepts(
+    masks: TokenMasks, smollm2: Pretrained, lead: str, seed: int
+):
+    random, matcher, written = np.random.default_rng(seed), masks.matcher(CALLS, lead), []
+    while True:
+        token = int(random.choice(_allowed(matcher)))
+        assert matcher.accept([token]) == 1
+        if token == smollm2.tokenizer.eos_id:
+            break
+        written.append(token)
+        if len(written) == 60:
+            written += matcher.closing()
+            break
+    text = smollm2.tokenizer.decode_continuation(written)
+    assert text.startswith(lead)
+    assert CALLS.accepts(text.removeprefix(lead))
+
+
+def test_a_chunk_is_taken_up_to_the_first_token_that_a_mask_forbids(masks: TokenMasks, smollm2: Pretrained):
+    tokens = smollm2.tokenizer.encode_continuation(" inform(name[<Tetris>] and more")
+    matcher, step_by_step = masks.matcher(CALLS, " "), masks.matcher(CALLS, " ")
+    expected = 0
+    while _is_next(step_by_step, tokens[expected]):
+        step_by_step.accept([tokens[expected]])
+        expected += 1
+    assert matcher.accept(tokens) == expected
+    assert smollm2.tokenizer.decode_continuation(tokens[:expected]) == " inform(name[<Tetris>]"
+    assert _allowed(matcher).tolist() == _allowed(step_by_step).tolist()
+
+
+def _is_next(matcher: Matcher, token: int) -> bool:
+    words = np.zeros(VOCAB_SIZE // WORD_BITS, np.int32)
+    matcher.fill(words)
+    return is_allowed(words, token)
+
+
+def test_only_the_end_may_follow_a_whole_output(masks: TokenMasks, smollm2: Pretrained):
+    matcher = masks.matcher(CALLS)
+    tokens = smollm2.tokenizer.encode_continuation("request()")
+    assert matcher.accept(tokens) == len(tokens)
+    assert _allowed(matcher).tolist() == [smollm2.tokenizer.eos_id]
+    assert matcher.accept([smollm2.tokenizer.eos_id]) == 1
+
+
+def test_copies_go_their_own_ways(masks: TokenMasks, smollm2: Pretrained):
+    matcher = masks.matcher(CALLS)
+    before = _allowed(matcher).tolist()
+    assert matcher.copy().accept(smollm2.tokenizer.encode_continuation("inform(")) > 0
+    assert _allowed(matcher).tolist() == before
+
+
+@pytest.mark.parametrize("text", ["", "inf", "inform(a[", "inform(a[<b", "inform(a[request(b[<c>], d"])
+def test_an_output_that_was_cut_off_is_completed_to_one_that_parses(masks: TokenMasks, smollm2: Pretrained, text: str):
+    matcher = masks.matcher(CALLS)
+    tokens = smollm2.tokenizer.encode_continuation(text) if text else []
+    assert matcher.accept(tokens) == len(tokens)
+    completed = text + smollm2.tokenizer.decode_continuation(matcher.closing())
+    assert CALLS.accepts(completed)
+    assert len(completed) <= len(text) + 40
+
+
+def test_slices_are_the_free_text_of_the_grammar():
+    assert free_text_slices(CALLS) == [r"[^<>\[\]\r\n]{1,20}", r"[^<>\[\]\r\n]+"]
+
+
+def test_slices_change_no_mask(masks: TokenMasks, smollm2: Pretrained, monkeypatch: pytest.MonkeyPatch):
+    tokens = smollm2.tokenizer.encode_continuation("inform(name[<Dark Souls")
+    sliced, whole = masks.matcher(CALLS), TokenMasks(smollm2.tokenizer, VOCAB_SIZE)
+    monkeypatch.setattr("sofit.decoding.masks.free_text_slices", lambda grammar: [])
+    plain = whole.matcher(CALLS)
+    for token in tokens:
+        assert _allowed(sliced).tolist() == _allowed(plain).tolist()
+        assert (sliced.accept([token]), plain.accept([token])) == (1, 1)
+
+
+def test_a_grammar_that_cannot_constrain_is_refused_with_the_reason(masks: TokenMasks):
+    with pytest.raises(SofitError, match=r"(?s)'ahead' cannot constrain decoding.*look-around.*--no-constrained"):
+        masks.matcher(Grammar("ahead", "start: A\nA: /a(?=b)b/"))
