@@ -1,7 +1,9 @@
 """The arrays of a micro-batch: the streams that the model reads, and where it is to predict what."""
 
+from typing import cast
+
 import equinox as eqx
-import haliax as hax
+import jax
 import numpy as np
 from haliax import Axis, NamedArray
 
@@ -41,9 +43,9 @@ def to_arrays(micro: MicroBatch) -> PrefixBatch:
     return PrefixBatch(
         _stream(prefix, (Rows, PrefixPos), PrefixPos) if PrefixPos.size else None,
         _stream(suffix, (Rows, Slots, Pos), Pos),
-        hax.named(targets[0], (Rows, Targets)),
-        hax.named(targets[1], (Rows, Targets)),
-        hax.named(is_target, (Rows, Targets)),
+        _named(targets[0], (Rows, Targets)),
+        _named(targets[1], (Rows, Targets)),
+        _named(is_target, (Rows, Targets)),
     )
 
 
@@ -71,4 +73,9 @@ def _write(stretch: np.ndarray, ids: np.ndarray, first_position: int, segment: i
 
 
 def _stream(arrays: np.ndarray, axes: tuple[Axis, ...], Pos: Axis) -> Stream:
-    return Stream(*(hax.named(array, axes) for array in arrays), Pos=Pos)
+    return Stream(*(_named(array, axes) for array in arrays), Pos=Pos)
+
+
+def _named(array: np.ndarray, axes: tuple[Axis, ...]) -> NamedArray:
+    # `hax.named` would make an array of JAX of it, and compile for its shape.
+    return NamedArray(cast(jax.Array, array), axes)
