@@ -1,8 +1,12 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from sofit.pretrained import Pretrained, load_pretrained
+
+settings.register_profile("suite", deadline=None)  # The first call of a test may compile or import.
+settings.load_profile("suite")
 
 
 @pytest.fixture(scope="session")
