@@ -2,7 +2,8 @@
 
 import jax
 import optax
-from haliax import NamedArray
+from haliax import Axis, NamedArray
+from jaxtyping import PyTree
 
 from sofit.config import OptimizerConfig
 
@@ -41,11 +42,14 @@ _HEAD_AXES = frozenset({"kv_head", "group", "head_size"})
 """The axes that together are one side of a matrix."""
 
 
-def _is_matrix(parameters: optax.Params) -> optax.Params:
+def _is_matrix(parameters: PyTree) -> PyTree:
     """Tells matrices, which are decayed, from norms and biases, which are not; the axis of the layers does not count."""
 
     def decays(leaf: NamedArray) -> NamedArray:
-        sides = {"heads" if axis.name in _HEAD_AXES else axis.name for axis in leaf.axes if axis.name != "layer"}
-        return jax.tree.map(lambda _: len(sides) > 1, leaf)
+        # Asked for an array only: where a frozen one was taken out, the axes are not to be had.
+        return jax.tree.map(lambda _: len({side(axis) for axis in leaf.axes} - {"layer"}) > 1, leaf)
+
+    def side(axis: Axis) -> str:
+        return "heads" if axis.name in _HEAD_AXES else axis.name
 
     return jax.tree.map(decays, parameters, is_leaf=lambda node: isinstance(node, NamedArray))

@@ -14,6 +14,7 @@ import numpy as np
 
 from sofit.errors import SofitError
 from sofit.task import Example, Message, Task
+from sofit.token_cache import TokenCache
 
 if TYPE_CHECKING:
     from sofit.pretrained import Tokenizer
@@ -75,30 +76,52 @@ def tokenize_prompts(task: Task, examples: Sequence[Example], tokenizer: "Tokeni
     return prompts
 
 
-def supervise(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", max_length: int) -> list[Supervised]:
-    """Tokenises examples for training.
+def supervise(
+    task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", max_length: int, cache_folder: str | None = None
+) -> list[Supervised]:
+    """Tokenises examples for training, or takes them from a folder where that was done before.
 
     Raises:
         SofitError: an example is longer than `max_length` tokens, or its target is empty or holds something that the tokenizer
             cannot write; names the first few of them.
     """
+    rows = None
+    if cache_folder is not None:
+        cache = TokenCache(cache_folder)
+        contents = [[task.prompt(example), example.target] for example in examples]
+        key = cache.key(tokenizer.fingerprint, contents)
+        rows = cache.load(key)
+        if rows is None:
+            rows = _tokenize(task, examples, tokenizer)
+            cache.save(key, rows)
+    rows = rows or _tokenize(task, examples, tokenizer)
+    supervised = [Supervised(example, *row) for example, row in zip(examples, rows, strict=True)]
+    faults = [
+        f"{_name(row.example)}: {len(row)} tokens ({row.prompt_length} of prompt, {row.completion_length} of completion),"
+        f" more than trainer.max_length = {max_length}"
+        for row in supervised
+        if len(row) > max_length
+    ]
+    if faults:
+        raise SofitError(_listing(faults, len(examples)))
+    return supervised
+
+
+def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -> list[tuple[np.ndarray, int]]:
+    """Returns, for each example, the ids of prompt, completion and end, and the length of the prompt."""
     prompts = tokenize_prompts(task, examples, tokenizer)
     texts = [prompt.lead + prompt.example.target for prompt in prompts]
-    supervised, faults = [], []
+    rows, faults = [], []
     for prompt, text, completion in zip(prompts, texts, tokenizer.encode_continuations(texts), strict=True):
-        ids = np.concatenate([prompt.ids, np.asarray([*completion, tokenizer.eos_id], np.int32)])
         written = tokenizer.decode_continuation(completion)
         if not prompt.example.target.strip():
             faults.append(f"{_name(prompt.example)}: the target is empty")
         elif written != text:
             faults.append(f"{_name(prompt.example)}: the model's tokenizer cannot write {_lost(text, written)} of the target")
-        elif len(ids) > max_length:
-            lengths = f"{len(ids)} tokens ({len(prompt.ids)} of prompt, {len(completion) + 1} of completion)"
-            faults.append(f"{_name(prompt.example)}: {lengths}, more than trainer.max_length = {max_length}")
-        supervised.append(Supervised(prompt.example, ids, len(prompt.ids)))
+        rows.append((np.concatenate([prompt.ids, np.asarray([*completion, tokenizer.eos_id], np.int32)]), len(prompt.ids)))
     if faults:
         raise SofitError(_listing(faults, len(examples)))
-    return supervised
+    return rows
 
 
 def _name(example: Example) -> str:

@@ -49,7 +49,7 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
     assert learning_rate is not None, "with_defaults fills it in"
 
     pretrained = load_pretrained(config.model)
-    supervised = supervise(task, examples, pretrained.tokenizer, config.trainer.max_length)
+    supervised = supervise(task, examples, pretrained.tokenizer, config.trainer.max_length, config.data_cache_dir)
     feed = Feed(supervised, config.trainer, steps)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
     trainer, state = _start(config, load_decoder(pretrained), schedule)
