@@ -12,8 +12,14 @@ class SofitError(Exception):
     """
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Returns " Did you mean 'viggo'?" for the choice nearest to `name`, or "" where none is near."""
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Returns the choice that `name` probably means; None where none is like it."""
     by_folded_name = {choice.casefold(): choice for choice in choices}
     near = difflib.get_close_matches(name.casefold(), by_folded_name, n=1, cutoff=0.6)
-    return f" Did you mean {by_folded_name[near[0]]!r}?" if near else ""
+    return by_folded_name[near[0]] if near else None
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Returns " Did you mean 'viggo'?" for the choice nearest to `name`, or "" where none is near."""
+    near = nearest(name, choices)
+    return f" Did you mean {near!r}?" if near else ""

@@ -52,18 +52,19 @@ class Plugins:
         return make_task(self.task(config.task), {**config.task_options, **data})
 
     def grammar(self, name_or_path: str) -> Grammar:
-        """Returns the grammar called so, or read from a .lark file.
+        """Returns the grammar called so, or read from a .lark file or the JSON Schema in a .json file.
 
         Raises:
             SofitError: there is neither; lists the names there are.
         """
         if name_or_path in self.grammars:
             return self.grammars[name_or_path]
-        if name_or_path.endswith(".lark"):
+        if name_or_path.endswith((".lark", ".json")):
             return Grammar.from_file(name_or_path)
         hint = did_you_mean(name_or_path, self.grammars)
         raise SofitError(
-            f"No grammar is called {name_or_path!r}. {_installed(self.grammars)}. A path to a file must end in .lark.{hint}"
+            f"No grammar is called {name_or_path!r}. {_installed(self.grammars)}. A path to a file must end in .lark, or in .json"
+            f" for a JSON Schema.{hint}"
         )
 
     def origin(self, kind: str, name: str) -> str:

@@ -24,7 +24,9 @@ def grammar() -> None:
 
 @app.command(epilog="Example: sofit grammar check viggo --data data/viggo")
 def check(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A grammar by name, the path of a .lark file, or a task.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A grammar by name, the path of a .lark or .json (JSON Schema) file, or a task.")
+    ],
     task: Task = None,
     data: Data = None,
     plugin: PluginFiles = None,
@@ -82,11 +84,7 @@ def _grammars(
 def _describe(grammar: "Grammar", report: "CheckReport") -> str:
     """Returns a line for each check, with its flaws below it."""
     counts = {
-        "subset": "python-lark and llguidance read its text alike",
-        "compiles": "python-lark (LALR) and llguidance compile it",
-        "bounded": "every terminal has a greatest length",
-        "conflicts": "the next terminal always decides how the parser goes on",
-        "collisions": "no terminal stands in another's way in any parser state",
+        **grammar.checks,
         "targets": f"{report.targets:,} targets: {report.rejected_by_lark:,} rejected by python-lark, "
         f"{report.rejected_by_llguidance:,} by llguidance; all render back to themselves",
         "mutants": f"{report.mutants:,} mutants: {report.differing_mutants:,} with different verdicts"
@@ -96,11 +94,10 @@ def _describe(grammar: "Grammar", report: "CheckReport") -> str:
     tried = {"targets": report.targets, "mutants": report.mutants, "walks": report.walks}
     lines = [f"grammar {grammar.name}" + (f" ({grammar.path})" if grammar.path else "")]
     is_readable = not any(flaw.check in ("subset", "compiles") for flaw in report.flaws)
+    needs_reading = ("compiles", "bounded", "conflicts", "collisions")
     for check, meaning in counts.items():
         flaws = report.flaws_of(check)
-        if not flaws and (
-            tried.get(check) == 0 or (check in ("compiles", "bounded", "conflicts", "collisions") and not is_readable)
-        ):
+        if not flaws and (tried.get(check) == 0 or (check in needs_reading and not is_readable)):
             lines.append(f"  -    {check:<11} not tried")
             continue
         lines.append(f"  {'FAIL' if flaws else 'ok  '} {check:<11} {meaning}")

@@ -27,7 +27,9 @@ OutputFormat = Literal["full", "concise", "json", "jsonl", "github", "sarif", "j
 
 def validate(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders of them, or - for the standard input.")],
-    grammar: Annotated[str | None, typer.Option(help="A grammar by name, or the path of a .lark file.")] = None,
+    grammar: Annotated[
+        str | None, typer.Option(help="A grammar by name, or the path of a .lark or .json (JSON Schema) file.")
+    ] = None,
     task: Annotated[str | None, typer.Option(help="A task: its grammar and its rules.")] = None,
     plugin: PluginFiles = None,
     format_in: Annotated[
@@ -111,7 +113,7 @@ def _judge(grammar: str | None, task: str | None, files: list[str], select: list
     from sofit.validation.judge import Judge
 
     if grammar is None and task is None:
-        raise SofitError("Say what the outputs must be: --grammar NAME or FILE.lark, or --task NAME.")
+        raise SofitError("Say what the outputs must be: --grammar NAME or FILE, or --task NAME.")
     plugins = load_plugins(files)
     for warning in plugins.warnings:
         typer.echo(f"warning: {warning}", err=True)

@@ -1,14 +1,12 @@
 """Saying what is wrong with a text that is not in the language, where, and what was probably meant."""
 
-import difflib
-
+from sofit.errors import nearest
 from sofit.grammar.problem import EMPTY, TRAILING_TEXT, TRUNCATED, UNEXPECTED_CHARACTER, UNEXPECTED_TOKEN, Problem
 from sofit.grammar.recogniser import END, Recogniser, Stop
 from sofit.grammar.terminals import Terminals
 
 _LISTED = 14
 _LONGEST_EXCERPT = 40
-_LEAST_LIKENESS = 0.6
 _MOST_CLOSING_TOKENS = 5
 # Each place is tried by reading on from it, so both bounds keep a diagnosis within milliseconds.
 _MOST_PLACES = 40
@@ -135,12 +133,11 @@ def _nearest(text: str, offset: int, choices: tuple[str, ...], terminals: Termin
     end = offset
     while end < len(text) and (text[end] in several or _is_word(text[end])):
         end += 1
-    by_folded = {choice.casefold(): choice for choice in choices}
-    for segment in dict.fromkeys((text[offset:end], word)):
-        near = difflib.get_close_matches(segment.casefold(), by_folded, n=1, cutoff=_LEAST_LIKENESS)
-        begun = [choice for choice in by_folded if choice.startswith(segment.casefold())]
-        if near or len(begun) == 1:
-            return segment, by_folded[(near or begun)[0]]
+    for segment in dict.fromkeys((text[offset:end] or word, word)):
+        begun = [choice for choice in choices if choice.casefold().startswith(segment.casefold())]
+        meant = nearest(segment, choices) or (begun[0] if len(begun) == 1 else None)
+        if meant is not None:
+            return segment, meant
     return word, None
 
 

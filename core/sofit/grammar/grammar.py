@@ -1,9 +1,11 @@
 """A grammar: parses outputs, and says what is wrong with the ones that do not parse."""
 
 import functools
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sofit.errors import SofitError
 from sofit.grammar.problem import Problem
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from sofit.grammar.flaw import Flaw
     from sofit.grammar.terminals import Terminals
+    from sofit.json_schema.grammar import JsonSchemaGrammar
 
 
 @dataclass(frozen=True)
@@ -24,19 +27,54 @@ class Grammar:
     text: str
     path: str = ""
     """The file it was read from, for messages; "" where it was made in memory."""
+    checks: ClassVar[Mapping[str, str]] = {
+        "subset": "python-lark and llguidance read its text alike",
+        "compiles": "python-lark (LALR) and llguidance compile it",
+        "bounded": "every terminal has a greatest length",
+        "conflicts": "the next terminal always decides how the parser goes on",
+        "collisions": "no terminal stands in another's way in any parser state",
+    }
+    """What `flaws` looks for, and what holds where it finds nothing."""
+    is_exact: ClassVar[bool] = True
+    """Whether the masks allow every output that is accepted; otherwise one spelling of each."""
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Grammar":
-        """Reads a .lark file; the grammar is named by the file's stem.
+        """Reads a .lark file, or a JSON Schema from a .json file; the grammar is named by the file's stem.
 
         Raises:
             SofitError: the file cannot be read.
         """
         path = Path(path)
         try:
-            return cls(path.stem, path.read_text(encoding="utf-8"), str(path))
-        except (OSError, UnicodeDecodeError) as error:
+            text = path.read_text(encoding="utf-8")
+            if path.suffix != ".json":
+                return cls(path.stem, text, str(path))
+            return cls.from_json_schema(json.loads(text), name=path.stem, path=str(path))
+        except (OSError, ValueError, RecursionError) as error:
             raise SofitError(f"Cannot read the grammar {path}: {error}") from error
+
+    @classmethod
+    def from_json_schema(
+        cls, schema: Mapping[str, Any] | bool, *, name: str = "json_schema", path: str = "", formats: bool | None = None
+    ) -> "JsonSchemaGrammar":
+        """Makes the grammar of the JSON texts that a schema describes.
+
+        What its masks would not enforce is in its `flaws`: then it validates and does not constrain.
+
+        Args:
+            schema: the schema, of draft 4 to 2020-12.
+            name: what messages call it.
+            path: the file it was read from, if any.
+            formats: whether a `format` must be obeyed; by default up to draft 7, or where no draft is named, as later drafts
+                make it a note.
+
+        Raises:
+            SofitError: it is no JSON Schema, refers to what is not in it, or cannot be checked.
+        """
+        from sofit.json_schema.grammar import JsonSchemaGrammar
+
+        return JsonSchemaGrammar.make(schema, name, path, formats)
 
     @functools.cached_property
     def parser(self) -> "Lark":

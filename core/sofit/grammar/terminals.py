@@ -28,6 +28,7 @@ class Terminals:
         self.values: Mapping[str, tuple[str, ...]] = {t.name: values_of(t.pattern.to_regexp()) or () for t in parser.terminals}
         """The texts that each terminal matches; none for an open one."""
         self._names = {terminal.name: _display_name(terminal) for terminal in parser.terminals}
+        self._blank = frozenset(t.name for t in parser.terminals if re.fullmatch(t.pattern.to_regexp(), " "))
         self.literals = frozenset(value for values in self.values.values() for value in values)
         """All texts of all closed terminals."""
 
@@ -44,8 +45,12 @@ class Terminals:
         return tuple(sorted({value for terminal in terminals for value in self.values.get(terminal, ())}))
 
     def spell(self, terminals: Iterable[str]) -> tuple[str, ...]:
-        """Returns the texts of closed terminals, then the names of open ones, then the end of the output."""
+        """Returns the texts of closed terminals, then the names of open ones, then the end of the output.
+
+        White space that may stand there is left out where anything else may.
+        """
         terminals = set(terminals)
+        terminals = terminals - self._blank or terminals
         names = sorted(self._names[terminal] for terminal in terminals if self.is_open(terminal))
         return (*self.closed(terminals), *names, *([END_OF_OUTPUT] if END in terminals else []))
 

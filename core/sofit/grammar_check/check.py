@@ -8,8 +8,8 @@ from sofit.errors import SofitError
 from sofit.grammar import Grammar
 from sofit.grammar.engine import ByteMatcher
 from sofit.grammar.flaw import Flaw
+from sofit.grammar.walks import LONGEST_BYTES, GivesUp, random_output
 from sofit.grammar_check.mutants import mutants
-from sofit.grammar_check.walks import LONGEST_BYTES, GivesUp, random_output
 from sofit.task import Task
 
 _BOUND_IT = "Bound what repeats, as in item~1..20."
@@ -135,9 +135,9 @@ def _check_walks(grammar: Grammar, matcher: ByteMatcher, report: CheckReport, co
 def _check_mutants(grammar: Grammar, matcher: ByteMatcher, report: CheckReport, texts: Iterable[str]) -> None:
     for text in texts:
         report.mutants += 1
-        is_accepted = grammar.accepts(text)
-        report.accepted_mutants += is_accepted
-        if matcher.accepts(text) != is_accepted:
+        is_accepted, is_allowed = grammar.accepts(text), matcher.accepts(text)
+        report.accepted_mutants += is_accepted and is_allowed
+        if (is_allowed and not is_accepted) or (grammar.is_exact and is_accepted and not is_allowed):
             report.differing_mutants += 1
             if report.differing_mutants <= _FLAWS_SHOWN:
                 who = "lark and not by llguidance" if is_accepted else "llguidance and not by lark"

@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher
 
 LONGEST_BYTES = 2_000
-_TRIES = 10
+TRIES = 10
 
 
 class GivesUp(Exception):
     """llguidance refuses to go on with a text that its masks allowed."""
 
 
-def random_output(matcher: ByteMatcher, chance: random.Random) -> str | None:
+def random_output(
+    matcher: ByteMatcher, chance: random.Random, longest_bytes: int = LONGEST_BYTES, tries: int = TRIES
+) -> str | None:
     """Returns a text that the masks allow from beginning to end; None where each try ran on too long.
 
     Each byte that a mask allows is as likely as any other, and so is the end.
@@ -24,17 +26,17 @@ def random_output(matcher: ByteMatcher, chance: random.Random) -> str | None:
     Raises:
         GivesUp: llguidance does; the message says why.
     """
-    for _ in range(_TRIES):
-        written = _walk(matcher.copy(), chance)
+    for _ in range(tries):
+        written = _walk(matcher.copy(), chance, longest_bytes)
         if written is not None:
             return written.decode("utf-8", "surrogateescape")
     return None
 
 
-def _walk(matcher: "LLMatcher", chance: random.Random) -> bytes | None:
+def _walk(matcher: "LLMatcher", chance: random.Random, longest_bytes: int) -> bytes | None:
     end = byte_tokenizer().eos_token
     written = bytearray()
-    while len(written) < LONGEST_BYTES:
+    while len(written) < longest_bytes:
         mask = matcher.compute_bitmask()
         allowed = [token for token in range(256) if mask[token >> 3] >> (token & 7) & 1]
         is_end_allowed = bool(mask[end >> 3] >> (end & 7) & 1)

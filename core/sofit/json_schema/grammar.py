@@ -1,0 +1,237 @@
+"""A JSON Schema as a grammar: masks by llguidance, verdicts by `jsonschema`, places by the tree of the text."""
+
+import functools
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from sofit.errors import SofitError, nearest
+from sofit.grammar.engine import ByteMatcher
+from sofit.grammar.flaw import Flaw
+from sofit.grammar.grammar import Grammar
+from sofit.grammar.problem import SCHEMA_VIOLATION, Problem
+from sofit.grammar.recogniser import Recogniser
+from sofit.json_schema.dialects import Schema, asserts_formats, rewrite, validator_class
+from sofit.json_schema.ecma_regex import UnknownSyntax, translate
+from sofit.json_schema.json_text import JSON, read_json, span_of
+from sofit.json_schema.masks import ENFORCED_FORMATS, Masks, make_masks, parts
+from sofit.json_schema.spelling import spell
+
+if TYPE_CHECKING:
+    from jsonschema import FormatChecker
+    from jsonschema.exceptions import ValidationError
+    from jsonschema.protocols import Validator
+    from lark import Lark
+
+    from sofit.grammar.terminals import Terminals
+
+_T = TypeVar("_T")
+
+_LONGEST_MESSAGE = 300
+
+
+@dataclass(frozen=True)
+class JsonSchemaGrammar(Grammar):
+    """The JSON texts that a schema describes; `text` is the schema.
+
+    Verdicts take any spelling of a value: white space, the order of names, 1.0 for 1. The masks allow one, see `spelling`.
+    """
+
+    checks: ClassVar[Mapping[str, str]] = {"schema": "the masks enforce all of the schema"}
+    is_exact: ClassVar[bool] = False
+
+    formats: bool = True
+    """Whether a `format` must be obeyed, not only noted."""
+
+    @classmethod
+    def make(cls, schema: Mapping[str, Any] | bool, name: str, path: str, formats: bool | None) -> "JsonSchemaGrammar":
+        """Does what `Grammar.from_json_schema` says."""
+        if not isinstance(schema, Mapping | bool):
+            raise SofitError(f"A JSON Schema is an object, true or false. Got {type(schema).__name__}.")
+        plain: Schema = {} if schema is True else {"not": {}} if schema is False else dict(schema)
+        validator_class(plain)
+        try:
+            text = json.dumps(plain, ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise SofitError(f"Not a JSON Schema: {error}.") from error
+        grammar = cls(name, text, path, formats=asserts_formats(plain) if formats is None else formats)
+        _ = grammar._validator
+        return grammar
+
+    @property
+    def schema(self) -> Schema:
+        """The schema."""
+        return json.loads(self.text)
+
+    @functools.cached_property
+    def masks(self) -> Masks:
+        """The schema as llguidance takes it."""
+        return make_masks(self.schema, formats=self.formats)
+
+    @functools.cached_property
+    def flaws(self) -> tuple[Flaw, ...]:
+        """What of the schema the masks would not enforce; none where they enforce all of it."""
+        return self.masks.flaws
+
+    def constraint(self, lead: str = "") -> str:
+        """Returns the schema as llguidance takes it, for outputs that follow `lead`."""
+        return self.masks.constraint(lead)
+
+    @functools.cached_property
+    def parser(self) -> "Lark":
+        """The parser of any JSON text."""
+        return JSON.parser
+
+    @functools.cached_property
+    def recogniser(self) -> Recogniser:
+        """The recogniser of any JSON text."""
+        return JSON.recogniser
+
+    @functools.cached_property
+    def terminals(self) -> "Terminals":
+        """The terminals of JSON."""
+        return JSON.terminals
+
+    def accepts(self, text: str) -> bool:
+        """Whether the text is JSON that the schema describes."""
+        try:
+            value = read_json(text)
+        except ValueError:
+            return False
+        return self._guarded(lambda: self._validator.is_valid(value))
+
+    def problem(self, text: str) -> Problem | None:
+        """Says where a text is no JSON, or which element the schema does not describe; None where neither is so."""
+        from jsonschema.exceptions import best_match
+
+        try:
+            value = read_json(text)
+        except ValueError as error:
+            return JSON.problem(text) or Problem.at(text, 0, SCHEMA_VIOLATION, f"The output cannot be read: {error}.")
+        error = self._guarded(lambda: best_match(self._validator.iter_errors(value)))
+        return None if error is None else _describe(text, error)
+
+    def value(self, text: str) -> Any:
+        """Returns the value of an output.
+
+        Raises:
+            SofitError: the text is no JSON, or the schema does not describe it.
+        """
+        problem = self.problem(text)
+        if problem is not None:
+            raise SofitError(str(problem))
+        return read_json(text)
+
+    def spelling(self, value: Any) -> str | None:
+        """Returns how the masks let a value be written, as a target should be; None where they do not."""
+        orders = [
+            list(dict.fromkeys([*part["properties"], *part.get("required", ())]))
+            for part in parts(self.schema)
+            if "properties" in part
+        ]
+        return spell(value, self._matcher, orders)
+
+    @functools.cached_property
+    def _matcher(self) -> ByteMatcher:
+        return ByteMatcher(self.constraint())
+
+    @functools.cached_property
+    def _validator(self) -> "Validator":
+        from jsonschema import validators
+        from jsonschema_specifications import REGISTRY
+
+        def change(part: Schema, pointer: str) -> Schema:
+            if isinstance(part.get("pattern"), str):
+                part["pattern"] = _python(part["pattern"])
+            if isinstance(part.get("patternProperties"), Mapping):
+                part["patternProperties"] = {_python(key): value for key, value in part["patternProperties"].items()}
+            return part
+
+        # A registry of its own, so that no reference is looked up on the network.
+        checker = _format_checker() if self.formats else None
+        exact = validators.extend(validator_class(self.schema), {"multipleOf": _multiple_of})
+        return exact(rewrite(self.schema, change), registry=REGISTRY, format_checker=checker)
+
+    def _guarded(self, ask: Callable[[], _T]) -> _T:
+        from referencing.exceptions import Unresolvable
+
+        try:
+            return ask()
+        except RecursionError as error:
+            raise SofitError("The JSON Schema refers to itself without end, or the output nests too deep.") from error
+        except Unresolvable as error:
+            raise SofitError(f"The JSON Schema refers to what is not in it: {error}.") from error
+
+
+def _multiple_of(validator: Any, divisor: float, instance: Any, schema: Any) -> "Iterator[ValidationError]":
+    """Checks `multipleOf` by the decimals that are written: 0.3 is a multiple of 0.1, which binary fractions deny."""
+    from jsonschema import ValidationError
+
+    if not validator.is_type(instance, "number"):
+        return
+    is_infinite = isinstance(instance, float) and math.isinf(instance)
+    if is_infinite or Fraction(repr(instance)) % Fraction(repr(divisor)):
+        yield ValidationError(f"{instance!r} is not a multiple of {divisor}")
+
+
+def _python(expression: str) -> str:
+    try:
+        return translate(expression).python
+    except UnknownSyntax as error:
+        raise SofitError(f"The JSON Schema cannot be checked: {error} is not known.") from error
+
+
+@functools.cache
+def _format_checker() -> "FormatChecker":
+    """Returns a checker of the formats that the masks enforce, by the same engine, so that both give the same verdict."""
+    from jsonschema import FormatChecker
+
+    checker = FormatChecker(formats=())
+    for name in sorted(ENFORCED_FORMATS):
+        checker.checks(name)(_format_check(name))
+    checker.checks("regex")(_is_expression)
+    return checker
+
+
+def _format_check(name: str) -> Any:
+    schema = {"type": "string", "format": name}
+    options = {"json_allowed_escapes": '"\\nrtbfu'}
+    matcher = ByteMatcher(json.dumps({"grammars": [{"json_schema": {**schema, "x-guidance": options}}]}))
+    return lambda value: not isinstance(value, str) or matcher.accepts(json.dumps(value, ensure_ascii=False))
+
+
+def _is_expression(value: Any) -> bool:
+    try:
+        translate(value if isinstance(value, str) else "")
+    except UnknownSyntax:
+        return False
+    return True
+
+
+def _describe(text: str, error: "ValidationError") -> Problem:
+    """Returns the error at its place in the text, with what the schema has there."""
+    value: Any = error.validator_value
+    instance: Any = error.instance
+    expected: tuple[str, ...] = ()
+    name: str | None = None
+    if error.validator == "type":
+        expected = (value,) if isinstance(value, str) else tuple(value)
+    elif error.validator in ("enum", "const"):
+        values = value if error.validator == "enum" else [value]
+        expected = tuple(json.dumps(one, ensure_ascii=False) for one in values)
+    elif error.validator == "required":
+        expected = tuple(json.dumps(key, ensure_ascii=False) for key in value if key not in instance)
+    elif error.validator == "additionalProperties" and isinstance(error.schema, Mapping):
+        known = error.schema.get("properties", {})
+        expected = tuple(json.dumps(key, ensure_ascii=False) for key in known)
+        name = next((key for key in instance if key not in known), None)
+    start, end = span_of(text, list(error.absolute_path), name)
+    found = text[start:end]
+    suggestion = nearest(found, expected) if error.validator in ("enum", "const", "additionalProperties") else None
+    said = error.message if len(error.message) <= _LONGEST_MESSAGE else error.message[:_LONGEST_MESSAGE] + "…"
+    place = error.json_path + (f".{name}" if name is not None else "")
+    message = f"{place}: {said}.{f' Did you mean {suggestion}?' if suggestion else ''}"
+    return Problem.at(text, start, SCHEMA_VIOLATION, message, found=found, expected=expected, suggestion=suggestion)
