@@ -112,5 +112,49 @@ def test_slices_change_no_mask(masks: TokenMasks, smollm2: Pretrained, monkeypat
 
 
 def test_a_grammar_that_cannot_constrain_is_refused_with_the_reason(masks: TokenMasks):
-    with pytest.raises(SofitError, match=r"(?s)'ahead' cannot constrain decoding.*look-around.*--no-constrained"):
+    with pytest.raises(SofitError, match=r"'ahead' cannot constrain decoding: 2:6: A lookahead.*--no-constrained"):
         masks.matcher(Grammar("ahead", "start: A\nA: /a(?=b)b/"))
+
+
+WEATHER = {
+    "type": "object",
+    "properties": {
+        "place": {"type": "string", "maxLength": 12},
+        "days": {"type": "array", "items": {"enum": [1, 2]}, "maxItems": 3},
+    },
+    "required": ["place"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("lead", ["", " "])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_random_walk_under_the_mask_of_a_schema_ends_in_json_that_it_describes(
+    masks: TokenMasks, smollm2: Pretrained, lead: str, seed: int
+):
+    grammar = Grammar.from_json_schema(WEATHER)
+    random, matcher, written = np.random.default_rng(seed), masks.matcher(grammar, lead), []
+    while (token := int(random.choice(_allowed(matcher)))) != smollm2.tokenizer.eos_id:
+        assert matcher.accept([token]) == 1
+        written.append(token)
+    text = smollm2.tokenizer.decode_continuation(written)
+    assert text.startswith(lead)
+    assert grammar.problem(text.removeprefix(lead)) is None
+
+
+def test_a_target_as_the_masks_spell_it_is_allowed_token_by_token(masks: TokenMasks, smollm2: Pretrained):
+    grammar = Grammar.from_json_schema(WEATHER)
+    target = grammar.spelling({"days": [2, 1], "place": "Köln"})
+    assert target == '{"place": "Köln", "days": [2, 1]}'
+    tokens = smollm2.tokenizer.encode_continuation(" " + target)
+    assert masks.matcher(grammar, " ").accept(tokens) == len(tokens)
+
+
+def test_grammars_of_different_schemas_have_masks_of_their_own(masks: TokenMasks):
+    number, text = (masks.matcher(Grammar.from_json_schema({"type": kind})) for kind in ("integer", "string"))
+    assert not set(_allowed(number)) & set(_allowed(text))
+
+
+def test_a_schema_that_masks_would_half_enforce_is_refused_with_the_reason(masks: TokenMasks):
+    with pytest.raises(SofitError, match=r"cannot constrain decoding: .*uniqueItems.*It still validates"):
+        masks.matcher(Grammar.from_json_schema({"type": "array", "uniqueItems": True}))

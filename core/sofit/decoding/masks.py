@@ -4,7 +4,6 @@ llguidance reports errors by a flag and never raises, and a matcher that has met
 in that state is checked here first.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -13,6 +12,8 @@ import numpy as np
 
 from sofit.errors import SofitError
 from sofit.grammar import Grammar
+from sofit.grammar.engine import limits
+from sofit.json_schema.grammar import JsonSchemaGrammar
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -107,15 +108,15 @@ class TokenMasks:
         )
         self._word_count = -(-vocab_size // WORD_BITS)
         self._closing_order = _closing_order(self._tokenizer)
-        self._compiled: dict[tuple[str, str], Matcher] = {}
+        self._compiled: dict[tuple[Grammar, str], Matcher] = {}
 
     def matcher(self, grammar: Grammar, lead: str = "") -> Matcher:
         """Returns a matcher at the start of an output, which `lead` precedes: the space that the prompt ended in.
 
         Raises:
-            SofitError: llguidance cannot read the grammar, so it cannot constrain.
+            SofitError: the grammar has flaws, so that what the masks allow might not be what it accepts.
         """
-        key = grammar.text, lead
+        key = grammar, lead
         if key not in self._compiled:
             self._compiled[key] = self._compile(grammar, lead)
         return self._compiled[key].copy()
@@ -123,20 +124,25 @@ class TokenMasks:
     def _compile(self, grammar: Grammar, lead: str) -> Matcher:
         from llguidance import LLMatcher
 
-        parts = [{"lark_grammar": grammar.text}]
-        if lead:
-            parts = [{"lark_grammar": f"start: {json.dumps(lead)} @output"}, {"name": "output", **parts[0]}]
-        matcher = LLMatcher(self._tokenizer.with_slices(free_text_slices(grammar)), json.dumps({"grammars": parts}), log_level=0)
-        if matcher.is_error():
+        if grammar.flaws:
+            flaw, *more = grammar.flaws
+            others = f" (and {len(more)} more)" if more else ""
             raise SofitError(
-                f"Grammar {grammar.path or grammar.name!r} cannot constrain decoding: {matcher.get_error()}. It still validates;"
+                f"Grammar {grammar.path or grammar.name!r} cannot constrain decoding: {flaw}{others} It still validates;"
                 " --no-constrained goes without it, and `sofit grammar check` tells what to change."
             )
+        tokenizer = self._tokenizer.with_slices(free_text_slices(grammar))
+        matcher = LLMatcher(tokenizer, grammar.constraint(lead), log_level=0, limits=limits())
+        assert not matcher.is_error(), matcher.get_error()
         return Matcher(matcher, self._word_count, self._closing_order)
 
 
 def free_text_slices(grammar: Grammar) -> list[str]:
     """Returns the parts of the vocabulary for which llguidance may reuse masks: what the free text of this grammar is made of."""
+    if isinstance(grammar, JsonSchemaGrammar):
+        from llguidance import LLTokenizer
+
+        return LLTokenizer.json_slices()
     classes = dict.fromkeys(match[1] for match in _TEXT_CLASS.finditer(grammar.text))
     return [pattern for text in classes for pattern in (f"{text}{{1,20}}", f"{text}+")]
 
