@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from sofit.errors import SofitError
+from sofit.grammar_check import check_grammar, targets_by_grammar
 from sofit.task import Example, Prediction, Scores, Task, check_task_class
 
 _JUNK = ("", "?!", "I do not know.")
@@ -20,6 +21,12 @@ _SPLITS = ("train", "validation")
 _SCORED = 200
 """How many examples are scored, spread over all; every one is parsed."""
 
+_GRAMMARS_TRIED = 10
+"""Of those of a task that has one for each example."""
+
+_MUTANTS, _WALKS = 300, 20
+"""Damaged targets and random outputs on which both engines must agree, for each grammar."""
+
 _FAULTS_SHOWN = 3
 """Of each kind."""
 
@@ -28,14 +35,15 @@ def check_task(task: Task) -> None:
     """Checks all that sofit relies on in a task, on its own data.
 
     The class has every part; its splits "train" and "validation" are not empty, load alike twice, and name each example once;
-    every target parses, breaks no rule of the task, and has a canonical form that parses and is its own; no prompt depends
+    every target parses, breaks no rule of the task, and has a canonical form that parses and is its own; the grammar has no
+    flaw for which it could not constrain generation (docs/grammars.md); no prompt depends
     on the target or contains it; every metric gives the targets 1 and junk less, and is the mean of its values per example.
 
     Raises:
         AssertionError: lists every fault.
     """
     faults: list[str] = []
-    for check in (_class_faults, _data_faults, _prompt_faults, _target_faults, _score_faults):
+    for check in (_class_faults, _data_faults, _prompt_faults, _target_faults, _grammar_faults, _score_faults):
         try:
             found = list(check(task))
         except SofitError as error:
@@ -92,6 +100,14 @@ def _target_faults(task: Task) -> Iterator[str]:
             yield f"{_place(example)}: the canonical form {canonical!r} of {target!r} does not parse"
         elif task.canonical(canonical, example) != canonical:
             yield f"{_place(example)}: the canonical form {canonical!r} has itself another one"
+
+
+def _grammar_faults(task: Task) -> Iterator[str]:
+    by_grammar = list(targets_by_grammar(task).items())
+    for grammar, targets in by_grammar[:: math.ceil(len(by_grammar) / _GRAMMARS_TRIED)]:
+        report = check_grammar(grammar, targets[:_SCORED], mutant_count=_MUTANTS, walk_count=_WALKS)
+        # Targets that do not parse are faults already.
+        yield from (f"grammar {grammar.name!r}: {flaw}" for flaw in report.flaws if flaw.check != "targets")
 
 
 def _prompt_faults(task: Task) -> Iterator[str]:

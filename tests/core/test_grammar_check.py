@@ -1,17 +1,20 @@
 """The check of a grammar: flaws are found where the engines part, and a grammar without flaws never parts them."""
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from sofit import Grammar, SofitError
+from sofit import Example, Grammar, Prediction, Scores, SofitError, Task, load_plugins
 from sofit.cli.grammar import app
 from sofit.grammar.engine import ByteMatcher
 from sofit.grammar_check import check_grammar
 from sofit.grammar_check.mutants import mutants
+from sofit.testing import check_task
 from sofit_grammars import builtin_grammar
 
 VIGGO = builtin_grammar("viggo")
@@ -190,5 +193,29 @@ def test_the_command_says_what_it_needs(tmp_path: Path):
     assert "rejected by python-lark" in output
 
 
-def test_the_commands_group_can_be_mounted():
-    assert isinstance(app, typer.Typer)
+@dataclass(frozen=True, kw_only=True)
+class Echo(Task):
+    """To say what was said, in a grammar whose text never ends."""
+
+    name: ClassVar[str] = "echo"
+    grammar: ClassVar[Grammar | None] = Grammar("echo", "start: /[a-z]+/")
+
+    def load(self, split: str) -> list[Example]:
+        return [Example(id=f"{split}-{word}", input=word[::-1], target=word) for word in ("hello", "world")]
+
+    def prompt(self, example: Example) -> str:
+        return f"Turn around {example.input}: "
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        right = [{"right": float(prediction.text == prediction.example.target)} for prediction in predictions]
+        return Scores(metrics={"right": sum(entry["right"] for entry in right) / len(right)}, per_example=right)
+
+
+def test_the_contract_of_a_task_includes_a_grammar_that_can_constrain():
+    with pytest.raises(AssertionError, match="grammar 'echo': 1:8: .* has no greatest length"):
+        check_task(Echo())
+
+
+def test_the_checks_of_every_grammar_that_is_installed_find_nothing():
+    for grammar in load_plugins().grammars.values():
+        assert grammar.flaws == ()
