@@ -212,7 +212,7 @@ class Echo(Task):
 
 
 def test_the_contract_of_a_task_includes_a_grammar_that_can_constrain():
-    with pytest.raises(AssertionError, match="grammar 'echo': 1:8: .* has no greatest length"):
+    with pytest.raises(AssertionError, match=r"grammar 'echo': 1:9: .* has no greatest length"):
         check_task(Echo())
 
 
