@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,13 @@ def shared_data() -> Path:
 def smollm2() -> Pretrained:
     """The real default model, found as a user's first run finds it: in the cache, on the Hub, or as a wheel."""
     return load_pretrained("smollm2-135m")
+
+
+@pytest.fixture
+def quick_compilation() -> Iterator[None]:
+    """Lets XLA optimise less, for tests whose time goes into compiling."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
