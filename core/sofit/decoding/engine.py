@@ -23,7 +23,7 @@ class Slots(eqx.Module):
     """Where each slot stands."""
 
     key_values: KeyValues
-    """(layer, row, slot, cache_position, kv_head, head_size): of the tokens that follow the shared prefix."""
+    """(layer, row, kv_head, slot, cache_position, head_size): of the tokens that follow the shared prefix."""
     lengths: NamedArray
     """(row, slot): how many cache positions hold a token; int32."""
     pending: NamedArray
@@ -48,7 +48,8 @@ class Sampling(eqx.Module):
 @eqx.filter_jit
 def compute_prefix(model: Decoder, prefix: Stream) -> Cache:
     """Runs a shared prefix, (row, prefix_position), and returns its keys and values."""
-    return model([prefix])[1][0]
+    (cache,) = model([prefix])[1]
+    return eqx.tree_at(lambda c: c.key_values, cache, cache.key_values.head_first())
 
 
 @eqx.filter_jit
@@ -65,7 +66,7 @@ def fill_slots(model: Decoder, prefix: Cache | None, rests: Stream, capacity: in
 
     lengths = hax.sum(cache.filled.astype(jnp.int32), POSITION)
     nothing = hax.zeros_like(lengths)
-    left = cache.key_values
+    left = cache.key_values.head_first()
     return Slots(KeyValues(with_room(left.key), with_room(left.value)), lengths, nothing, nothing.astype(bool))
 
 
@@ -178,9 +179,12 @@ def _read_pending(model: Decoder, prefix: Cache | None, slots: Slots) -> tuple[N
 
 def _write(cache: NamedArray, new: NamedArray, places: NamedArray) -> NamedArray:
     """Puts one entry a slot, (layer, row, slot, position of size 1, ...), where `places` (row, slot) says."""
-    entry = new[POSITION, 0].rearrange(tuple(axis for axis in cache.axes if axis.name != CACHE_POSITION))
     rows, slots = jnp.arange(places.axis_size(ROW))[:, None], jnp.arange(places.axis_size(SLOT))[None, :]
-    return hax.named(cache.array.at[:, rows, slots, places.array].set(entry.array), cache.axes)
+    # The places come first in what is set, since they are not neighbours in the cache.
+    entry = new[POSITION, 0].rearrange((ROW, SLOT, "layer", "kv_head", "head_size")).array
+    order = ("layer", ROW, "kv_head", SLOT, CACHE_POSITION, "head_size")
+    array = cache.rearrange(order).array.at[:, rows, :, slots, places.array].set(entry)
+    return hax.named(array, cache.rearrange(order).axes)
 
 
 def _choose(logits: NamedArray, sampling: Sampling, key: jax.Array) -> NamedArray:

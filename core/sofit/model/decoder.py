@@ -60,6 +60,12 @@ class KeyValues(eqx.Module):
         """Returns them for queries that see what `visible` says."""
         return Context(self.key, self.value, visible, Key)
 
+    def head_first(self) -> "KeyValues":
+        """Returns them in the order in which attention reads them, so that it need not bring them into it at every step."""
+        order = [axis.name for axis in self.key.axes if axis.name not in ("row", "kv_head", "slot", "layer")]
+        first = [name for name in ("layer", "row", "kv_head", "slot") if name in {axis.name for axis in self.key.axes}]
+        return KeyValues(self.key.rearrange((*first, *order)), self.value.rearrange((*first, *order)))
+
     def rename(self, old: Axis, new: Axis) -> "KeyValues":
         """Returns them over another axis."""
         return KeyValues(self.key.rename({old: new}), self.value.rename({old: new}))
