@@ -351,3 +351,55 @@ def test_output_in_an_encoding_that_lacks_a_character_escapes_it(tmp_path: Path,
         validate([str(write(tmp_path / "out.txt", ["inform(nmaé[x])"]))], grammar="viggo")
     stream.seek(0)
     assert r"nma\xe9" in stream.read()
+
+
+PLUGIN = '''
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from sofit import Example, Grammar, Prediction, Scores, Task, hookimpl
+
+@dataclass(frozen=True, kw_only=True)
+class Choose(Task):
+    """To choose one of the words that the input offers."""
+    name: ClassVar[str] = "choose"
+
+    def load(self, split):
+        offers = [["red", "blue"], ["up", "down"]]
+        return [Example(id=f"{split}-{n}", input=words, target=words[0]) for n, words in enumerate(offers)]
+
+    def prompt(self, example):
+        return f"One of {example.input}: "
+
+    def grammar_for(self, example):
+        return Grammar("words", "start: " + " | ".join(f\'"{word}"\' for word in example.input))
+
+    def score(self, predictions):
+        return Scores(metrics={})
+
+@hookimpl
+def sofit_register_tasks(register):
+    register(Choose)
+'''
+
+
+def test_a_task_with_a_grammar_for_each_example_finds_it_by_the_records_id(tmp_path: Path):
+    plugin = tmp_path / "choose.py"
+    plugin.write_text(PLUGIN, encoding="utf-8")
+    rows = [
+        {"id": "validation-0", "output": "red"},
+        {"id": "validation-1", "output": "red"},
+        {"id": "validation-1", "output": "upp"},
+    ]
+    path = write(tmp_path / "out.jsonl", [json.dumps(row) for row in rows])
+    app = typer.Typer()
+    app.command()(validate)
+    arguments = [str(path), "--task", "choose", "--plugin", str(plugin), "--output-format", "json"]
+    result = CliRunner().invoke(app, arguments)
+    assert [(f["record"], f["code"], f["suggestion"]) for f in json.loads(result.stdout)["findings"]] == [
+        (2, "SOF001", None),
+        (3, "SOF001", "up"),
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--split", "train"])
+    assert result.exit_code == 2
+    assert "out.jsonl:1: no example of task 'choose' has the id 'validation-0'." in result.stderr

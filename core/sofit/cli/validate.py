@@ -12,9 +12,7 @@ from sofit.cli.options import PluginFiles
 from sofit.errors import SofitError
 
 if TYPE_CHECKING:
-    from sofit.grammar import Grammar
-    from sofit.task import Task
-    from sofit.validation.judge import Judge
+    from sofit.validation.judge import Judge, JudgeByExample
     from sofit.validation.reports import Report
     from sofit.validation.run import Result
 
@@ -31,6 +29,10 @@ def validate(
         str | None, typer.Option(help="A grammar by name, or the path of a .lark or .json (JSON Schema) file.")
     ] = None,
     task: Annotated[str | None, typer.Option(help="A task: its grammar and its rules.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Of a task with a grammar for each example: where the examples are.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="With --data: the split whose examples the records' ids name.")] = "validation",
     plugin: PluginFiles = None,
     format_in: Annotated[
         FormatIn | None,
@@ -73,7 +75,7 @@ def validate(
     from sofit.validation.run import validate as run
     from sofit.validation.sources import STDIN, find_sources
 
-    judge = _judge(grammar, task, plugin or [], _codes(select), _codes(ignore))
+    judge = _judge(grammar, task, data, split, plugin or [], _codes(select), _codes(ignore))
     sources = find_sources(
         paths,
         format_in=format_in,
@@ -108,28 +110,35 @@ def _codes(options: list[str] | None) -> list[str]:
     return [code.strip().upper() for option in options or [] for code in option.split(",") if code.strip()]
 
 
-def _judge(grammar: str | None, task: str | None, files: list[str], select: list[str], ignore: list[str]) -> "Judge":
+def _judge(
+    grammar: str | None, task: str | None, data: str | None, split: str, files: list[str], select: list[str], ignore: list[str]
+) -> "Judge | JudgeByExample":
     from sofit.plugins import load_plugins
-    from sofit.validation.judge import Judge
+    from sofit.task import make_task
+    from sofit.validation.judge import Judge, JudgeByExample
 
     if grammar is None and task is None:
         raise SofitError("Say what the outputs must be: --grammar NAME or FILE, or --task NAME.")
     plugins = load_plugins(files)
     for warning in plugins.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    chosen: Task | None = None
     if task is not None:
-        chosen = plugins.task(task)()
-    elif grammar in plugins.tasks and plugins.tasks[grammar].grammar is plugins.grammar(grammar):
+        chosen = make_task(plugins.task(task), {} if data is None else {"data": data})
+        if grammar is None and chosen.grammar is None:
+            examples = {example.id: example for example in chosen.load(split)}
+            return JudgeByExample(chosen, examples, select, ignore)
+    elif data is not None:
+        raise SofitError("--data is read by a task that has a grammar for each example. Name it with --task.")
+    else:
         # A task by the name of its grammar brings its rules.
-        chosen = plugins.tasks[grammar]()
-    language: Grammar | None = plugins.grammar(grammar) if grammar is not None else chosen.grammar if chosen else None
-    if language is None:
-        raise SofitError(f"Task {task!r} has a grammar of its own for each example. Give one grammar with --grammar.")
+        has_task = grammar in plugins.tasks and plugins.tasks[grammar].grammar is plugins.grammar(grammar)
+        chosen = plugins.tasks[grammar]() if grammar is not None and has_task else None
+    language = plugins.grammar(grammar) if grammar is not None else chosen.grammar if chosen else None
+    assert language is not None, "a task without a grammar of its own was dealt with"
     return Judge(language, chosen, select, ignore)
 
 
-def _report(output_format: OutputFormat | None, stream: IO[str], judge: "Judge") -> "Report":
+def _report(output_format: OutputFormat | None, stream: IO[str], judge: "Judge | JudgeByExample") -> "Report":
     from sofit.validation import reports
 
     if output_format is None:

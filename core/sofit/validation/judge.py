@@ -1,13 +1,14 @@
 """Deciding what is wrong with an output: its encoding, its grammar, its task's rules."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sofit.errors import SofitError, did_you_mean
 from sofit.grammar import Grammar, Problem
 from sofit.grammar.problem import NOT_UTF8, TITLES
-from sofit.task import Task
+from sofit.task import Example, Task
+from sofit.validation.outputs import Output
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -29,6 +30,10 @@ class Judge:
                 known = ", ".join(self.titles)
                 raise SofitError(f"No code begins with {code!r}. Codes: {known}.{did_you_mean(code, self.titles)}")
 
+    def of(self, output: Output, file: str) -> "Judge":
+        """Returns the judge of an output of a file, which is this one for all."""
+        return self
+
     @property
     def titles(self) -> dict[str, str]:
         """What each code means that this judge may give."""
@@ -49,6 +54,33 @@ class Judge:
 
     def _is_reported(self, code: str) -> bool:
         return (not self.select or code.startswith(tuple(self.select))) and not code.startswith(tuple(self.ignore))
+
+
+@dataclass(frozen=True)
+class JudgeByExample:
+    """Judges each output by the grammar of its example, which the record's id names."""
+
+    task: Task
+    examples: Mapping[str, Example]
+    select: Sequence[str] = field(default=())
+    ignore: Sequence[str] = field(default=())
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What each code means that a judge may give."""
+        return {**TITLES, **self.task.rules}
+
+    def of(self, output: Output, file: str) -> Judge:
+        """Returns the judge of an output of a file.
+
+        Raises:
+            SofitError: its id is that of no example.
+        """
+        example = self.examples.get(output.id or "")
+        if example is None:
+            hint = did_you_mean(output.id, self.examples) if output.id else " Name the field that holds it with --id-field."
+            raise SofitError(f"{file}:{output.line}: no example of task {self.task.name!r} has the id {output.id!r}.{hint}")
+        return Judge(self.task.grammar_for(example), self.task, self.select, self.ignore)
 
 
 def _not_utf8(text: str, offset: int) -> Problem:

@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 from sofit.errors import SofitError
 from sofit.validation.findings import Finding, Summary
 from sofit.validation.fixes import find_fix
-from sofit.validation.judge import Judge
+from sofit.validation.judge import Judge, JudgeByExample
 from sofit.validation.outputs import Output
 from sofit.validation.reports import Report
 from sofit.validation.rewriting import Diff, Rewriter, replacing
@@ -41,7 +41,7 @@ class Result:
 
 def validate(
     sources: Iterable[Source],
-    judge: Judge,
+    judge: Judge | JudgeByExample,
     report: Report,
     mode: Mode,
     *,
@@ -80,7 +80,7 @@ def _rewriter(source: Source, mode: Mode, stdout: BinaryIO) -> "AbstractContextM
 class _Course:
     """What grows while outputs are judged."""
 
-    def __init__(self, judge: Judge, report: Report, mode: Mode, on_read: Callable[[int], None]):
+    def __init__(self, judge: Judge | JudgeByExample, report: Report, mode: Mode, on_read: Callable[[int], None]):
         self.judge, self.report, self.mode, self.on_read = judge, report, mode, on_read
         self.summary = Summary()
         self.invalid = 0
@@ -106,7 +106,8 @@ class _Course:
 
     def _judge(self, source: Source, output: Output) -> bytes:
         """Judges an output; returns the bytes of its record, with the fix in them if there is one and fixes are written."""
-        problems = self.judge.problems(output.text)
+        judge = self.judge.of(output, source.name)
+        problems = judge.problems(output.text)
         self.summary.n += 1
         errors = sum(problem.severity == "error" for problem in problems)
         if not errors:
@@ -117,7 +118,7 @@ class _Course:
         self.errors += errors
         self.summary.warnings += len(problems) - errors
         self.summary.codes.update(problem.code for problem in problems)
-        fix = find_fix(output.text, self.judge.problems, unsafe=self.mode.unsafe_fixes) if errors else None
+        fix = find_fix(output.text, judge.problems, unsafe=self.mode.unsafe_fixes) if errors else None
         if fix is not None and self.mode.rewrite == "fix":
             self.summary.fixed += 1
             problems = []
