@@ -4,12 +4,16 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import equinox as eqx
+import haliax as hax
+import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
+from haliax import Axis
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from sofit.model import Decoder, DecoderConfig, from_hf_tensors
+from sofit.model import Decoder, DecoderConfig, LoraSpec, Stream, add_adapters, from_hf_tensors, is_adapter_array
 
 torch.set_num_threads(1)  # On matrices this small, threads only wait for each other.
 
@@ -74,3 +78,34 @@ def tensors_of(model: Any) -> dict[str, np.ndarray]:
 def decoder_of(model: Any, dtype: Any = jnp.float32) -> Decoder:
     """Returns our decoder with the config and the weights of a model of transformers."""
     return from_hf_tensors(DecoderConfig.from_hf(model.config.to_dict()), tensors_of(model), dtype)
+
+
+def logits_of(model: Decoder, tokens: np.ndarray) -> np.ndarray:
+    """Returns our decoder's logits, (row, position, vocab), of whole sequences (row, position)."""
+    Row, Pos = (Axis(name, size) for name, size in zip(("row", "position"), tokens.shape, strict=True))
+    positions = hax.arange(Pos).broadcast_axis(Row)
+    stream = Stream(hax.named(tokens, (Row, Pos)), positions, hax.ones_like(positions), Pos)
+    return np.asarray(_run(model, stream))
+
+
+@eqx.filter_jit
+def _run(model: Decoder, stream: Stream) -> jax.Array:
+    (hidden,), _ = model([stream])
+    return model.logits(hidden).rearrange(("row", "position", "vocab")).array
+
+
+def torch_logits(model: Any, tokens: np.ndarray) -> np.ndarray:
+    """Returns the logits, (row, position, vocab), of a model of transformers."""
+    with torch.no_grad():
+        return model(torch.tensor(tokens)).logits.numpy()
+
+
+def with_live_adapters(model: Decoder, spec: LoraSpec) -> Decoder:
+    """Returns the model with adapters of random values: those that `add_adapters` makes change nothing yet."""
+    adapted = add_adapters(model, spec, key=jax.random.key(1))
+    rng = np.random.default_rng(1)
+
+    def fill(is_adapter: bool, array: jax.Array) -> jax.Array:
+        return jnp.asarray(rng.normal(size=array.shape).astype(np.float32) * 0.1) if is_adapter else array
+
+    return jax.tree.map(fill, is_adapter_array(adapted), adapted)

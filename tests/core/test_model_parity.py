@@ -5,43 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-import haliax as hax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from haliax import Axis
-from random_models import FAMILIES, decoder_of, tensors_of, torch_model
+from random_models import FAMILIES, decoder_of, logits_of, tensors_of, torch_logits, torch_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from sofit import SofitError
 from sofit.loading import load_decoder
-from sofit.model import Decoder, DecoderConfig, Stream, from_hf_tensors, to_hf_tensors
+from sofit.model import DecoderConfig, from_hf_tensors, to_hf_tensors
 from sofit.pretrained import Pretrained
 from sofit_viggo.task import ViggoTask
 
 TOKENS = np.random.default_rng(0).integers(0, 61, (2, 40))
-
-
-def logits_of(model: Decoder, tokens: np.ndarray) -> np.ndarray:
-    """Returns the logits (row, position, vocab) of whole sequences (row, position)."""
-    Row, Pos = (Axis(name, size) for name, size in zip(("row", "position"), tokens.shape, strict=True))
-    positions = hax.arange(Pos).broadcast_axis(Row)
-    stream = Stream(hax.named(tokens, (Row, Pos)), positions, hax.ones_like(positions), Pos)
-
-    @eqx.filter_jit
-    def run(model: Decoder, stream: Stream) -> jax.Array:
-        (hidden,), _ = model([stream])
-        return model.logits(hidden).rearrange(("row", "position", "vocab")).array
-
-    return np.asarray(run(model, stream))
-
-
-def torch_logits(model: Any, tokens: np.ndarray) -> np.ndarray:
-    with torch.no_grad():
-        return model(torch.tensor(tokens)).logits.numpy()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

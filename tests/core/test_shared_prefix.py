@@ -20,13 +20,13 @@ import pytest
 import torch
 from haliax import Axis
 from peft import LoraConfig, get_peft_model
-from random_models import decoder_of, torch_model
+from random_models import decoder_of, torch_model, with_live_adapters
 from token_examples import supervised
 
 from sofit.batches import to_arrays
 from sofit.loading import load_decoder
 from sofit.loss import summed_loss
-from sofit.model import Decoder, LoraSpec, Stream, adapter_tensors, add_adapters, is_adapter_array, to_hf_tensors
+from sofit.model import Decoder, LoraSpec, Stream, adapter_tensors, is_adapter_array, to_hf_tensors
 from sofit.packing import MicroBatch, Packer
 from sofit.pretrained import Pretrained
 from sofit.supervision import Supervised, supervise
@@ -94,17 +94,6 @@ LAYOUTS = {
 }
 
 
-def with_live_adapters(model: Decoder) -> Decoder:
-    """Returns the model with adapters whose second factor is not zero, so that every gradient flows."""
-    adapted = add_adapters(model, SPEC, key=jax.random.key(1))
-    rng = np.random.default_rng(1)
-
-    def fill(is_adapter: bool, array: jax.Array) -> jax.Array:
-        return jnp.asarray(rng.normal(size=array.shape).astype(np.float32) * 0.1) if is_adapter else array
-
-    return jax.tree.map(fill, is_adapter_array(adapted), adapted)
-
-
 @eqx.filter_jit
 def _value_and_gradient(trainable: Decoder, frozen: Decoder, batch: Any) -> tuple[jax.Array, Decoder]:
     return eqx.filter_value_and_grad(lambda trainable: summed_loss(eqx.combine(trainable, frozen), batch))(trainable)
@@ -157,7 +146,7 @@ def torch_adapted(model: Any, adapted: Decoder) -> Any:
 @cache
 def reference(family: str, batch: str) -> tuple[Decoder, float, Gradients]:
     """Returns our model with live adapters, and loss and gradients of everything, adapters included, by PEFT."""
-    adapted = with_live_adapters(decoder_of(torch_model(family)))
+    adapted = with_live_adapters(decoder_of(torch_model(family)), SPEC)
     return adapted, *torch_loss(torch_adapted(torch_model(family), adapted), BATCHES[batch])
 
 
@@ -194,7 +183,7 @@ def test_that_holds_with_a_sliding_window_and_with_norms_of_queries_and_keys(fam
 
 
 def test_loss_and_every_gradient_are_those_of_our_own_model_on_plain_sequences() -> None:
-    model = with_live_adapters(decoder_of(torch_model("smollm2")))
+    model = with_live_adapters(decoder_of(torch_model("smollm2")), SPEC)
     batch = BATCHES["several prompts"]
     count = sum(example.completion_length for example in batch)
 
@@ -228,7 +217,7 @@ def real_rows(smollm2: Pretrained, shared_data: Path, count: int) -> list[Superv
 def test_the_real_model_learns_the_same_with_and_without_sharing(smollm2: Pretrained, shared_data: Path, layers: int) -> None:
     batch = real_rows(smollm2, shared_data, 3)
     shortened = dataclasses.replace(smollm2, config={**smollm2.config, "num_hidden_layers": layers})
-    model = with_live_adapters(load_decoder(shortened))
+    model = with_live_adapters(load_decoder(shortened), SPEC)
     losses = []
     for share_prefix in (True, False):
         packed = Packer([batch], share_prefix=share_prefix, micro_batch_tokens=4096).pack(batch)
