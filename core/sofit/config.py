@@ -78,8 +78,8 @@ class TrainerConfig(Section):
     """How to train."""
 
     num_train_steps: Count | None = None
-    """Optimiser steps; by default what the task's data and the method need (see `sofit config`)."""
-    train_batch_size: Count = 16
+    """Optimiser steps; by default three times through the data, and as many as take minutes for demo data."""
+    train_batch_size: Count = 32
     """Examples in one step."""
     seed: Integer = 0
     """Decides the order of the examples, the adapters' first values and dropout."""
@@ -109,7 +109,7 @@ class OptimizerConfig(Section):
     """AdamW and its learning rate."""
 
     learning_rate: Positive | None = None
-    """The highest learning rate; by default 1e-3 for LoRA and 1e-4 for full fine-tuning."""
+    """The highest learning rate; by default 1e-3 for LoRA and 1e-4 for full fine-tuning, and more for the demo's few steps."""
     weight_decay: NonNegative = 0.0
     """Decoupled weight decay (AdamW), on matrices only."""
     beta1: Fraction = 0.9
@@ -148,7 +148,7 @@ class EvaluationConfig(Section):
 
     split: Literal["train", "validation", "test"] = "validation"
     """The split to evaluate on."""
-    limit: Count | None = 100
+    limit: Count | None = 64
     """The most examples to evaluate, the first ones; null for all."""
     every: Count | None = None
     """Steps between evaluations during training; by default only before and after."""

@@ -3,8 +3,10 @@
 from sofit.config import Config
 
 _EPOCHS = 3
-_DEMO_STEPS = 48
+_DEMO_STEPS = 24
 _LEARNING_RATES = {"lora": 1e-3, "full": 1e-4}
+# For few steps, on examples that are all alike.
+_DEMO_LEARNING_RATES = {"lora": 5e-3, "full": 2e-4}
 
 
 def with_defaults(config: Config, examples: int, *, is_demo: bool) -> Config:
@@ -14,11 +16,10 @@ def with_defaults(config: Config, examples: int, *, is_demo: bool) -> Config:
     """
     trainer, optimizer = config.trainer, config.optimizer
     steps = _DEMO_STEPS if is_demo else max(1, _EPOCHS * examples // trainer.train_batch_size)
+    learning_rates = _DEMO_LEARNING_RATES if is_demo else _LEARNING_RATES
     return config.model_copy(
         update={
             "trainer": trainer.model_copy(update={"num_train_steps": trainer.num_train_steps or steps}),
-            "optimizer": optimizer.model_copy(
-                update={"learning_rate": optimizer.learning_rate or _LEARNING_RATES[config.method]}
-            ),
+            "optimizer": optimizer.model_copy(update={"learning_rate": optimizer.learning_rate or learning_rates[config.method]}),
         }
     )
