@@ -96,15 +96,22 @@ class Packer:
         self.shapes = _merge_shapes(needed, _MAX_SHAPES, micro_batch_tokens)
 
     def pack(self, batch: Sequence[Supervised]) -> list[MicroBatch]:
-        """Lays a batch out. A batch unlike those of the sample may need a shape of its own, which is then kept."""
+        """Lays a batch out, in a way that depends on the batch and the sample alone, so that a resumed run repeats it."""
         packed = []
         for micro in self._micro_batches(batch, self._groups(batch)):
-            fitting = [shape for shape in self.shapes if shape.covers(micro.shape)]
-            if not fitting:
-                self.shapes.append(micro.shape)
-                fitting = [micro.shape]
+            # A batch unlike those of the sample may need a shape of its own.
+            fitting = [shape for shape in self.shapes if shape.covers(micro.shape)] or [self._coarse(micro.shape)]
             packed.append(MicroBatch(micro.rows, min(fitting, key=lambda shape: (shape.tokens, shape.targets))))
         return packed
+
+    def _coarse(self, shape: BatchShape) -> BatchShape:
+        """Returns a somewhat larger shape within the budget, one of few, so that others that are like it become the same."""
+        prefix_length, targets = round_up(shape.prefix_length, 128), round_up(shape.targets, 256)
+        larger = (
+            BatchShape(shape.rows, prefix_length, slots, shape.slot_length, targets)
+            for slots in (round_up(shape.slots, 4), shape.slots)
+        )
+        return next((other for other in larger if other.tokens <= self.micro_batch_tokens), shape)
 
     def _groups(self, batch: Sequence[Supervised]) -> list[PrefixGroup]:
         if not self.share_prefix:
