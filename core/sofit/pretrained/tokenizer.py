@@ -22,7 +22,7 @@ _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
 def fast_tokenizer_class() -> "type[PreTrainedTokenizerFast]":
-    """Imports transformers, without its advice to install PyTorch, which sofit does not need."""
+    """Imports transformers without its advice to get PyTorch, which is not needed here."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
     from transformers import PreTrainedTokenizerFast
 
