@@ -34,6 +34,7 @@ def make_batch(seed: int) -> list[Supervised]:
 
 
 BATCH = make_batch(0)
+FLOAT32 = Precision()
 
 
 def take_steps(
@@ -42,7 +43,7 @@ def take_steps(
     optimizer: optax.GradientTransformation,
     *,
     adapters_only: bool = False,
-    precision: Precision = Precision(),  # noqa: B008
+    precision: Precision = FLOAT32,
     micro_batch_tokens: int = 8192,
 ) -> tuple[Trainer, TrainState, list[float], list[float]]:
     """Trains, a step a batch; returns the losses and the norms of the gradients as well."""
@@ -136,7 +137,7 @@ def test_batches_of_one_shape_are_compiled_once() -> None:
     # The last one has fewer completion tokens.
     batches = [make_batch(0), make_batch(1), make_batch(2)[:-1]]
     packer = Packer(batches[:1], share_prefix=True, micro_batch_tokens=8192)
-    trainer, state = Trainer.start(fresh(), ADAMW, Precision(), adapters_only=True)
+    trainer, state = Trainer.start(fresh(), ADAMW, FLOAT32, adapters_only=True)
     counts = []
     jax.monitoring.register_event_duration_secs_listener(listen)
     try:
