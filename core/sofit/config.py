@@ -148,7 +148,7 @@ class EvaluationConfig(Section):
 
     split: Literal["train", "validation", "test"] = "validation"
     """The split to evaluate on."""
-    limit: Count | None = 64
+    limit: Count | None = 48
     """The most examples to evaluate, the first ones; null for all."""
     every: Count | None = None
     """Steps between evaluations during training; by default only before and after."""
