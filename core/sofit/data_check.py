@@ -1,4 +1,4 @@
-"""Every training target is parsed before the first step, so that no model learns to write what the grammar refuses."""
+"""Every target is parsed before the first step, so that no model learns, or is judged by, what the grammar refuses."""
 
 import logging
 from collections.abc import Sequence
@@ -11,26 +11,23 @@ _SHOWN = 10
 _log = logging.getLogger(__name__)
 
 
-def checked_examples(task: Task, examples: Sequence[Example], *, allow_invalid: bool) -> list[Example]:
-    """Returns the examples whose target is in their grammar.
+def checked_examples(task: Task, examples: Sequence[Example], split: str, *, allow_invalid: bool) -> list[Example]:
+    """Returns the examples of a split whose target is in their grammar.
 
     Raises:
-        SofitError: there are no examples, or some do not parse and `allow_invalid` is not given; lists them.
+        SofitError: some targets do not parse and `allow_invalid` is not given, or none does; lists them.
     """
-    if not examples:
-        raise SofitError(f"{task.data} has no training examples.")
     problems = {index: problem for index, example in enumerate(examples) if (problem := _problem(task, example)) is not None}
     if not problems:
         return list(examples)
     listing = _listing(examples, problems)
-    if not allow_invalid:
+    if not allow_invalid or len(problems) == len(examples):
+        remedy = "Mend the data, or leave these rows out with --allow-invalid-targets."
         raise SofitError(
-            f"{len(problems)} of {len(examples)} training targets are not in the grammar of task {task.name!r}:\n{listing}\n"
-            "Mend the data, or leave these rows out with --allow-invalid-targets."
+            f"{len(problems)} of {len(examples)} {split} targets are not in the grammar of task {task.name!r}:\n{listing}\n"
+            f"{'Mend the data.' if allow_invalid else remedy}"
         )
-    if len(problems) == len(examples):
-        raise SofitError(f"None of the {len(examples)} training targets is in the grammar of task {task.name!r}:\n{listing}")
-    _log.warning("Left out %d of %d training examples, whose targets do not parse:\n%s", len(problems), len(examples), listing)
+    _log.warning("Left out %d of %d %s examples, whose targets do not parse:\n%s", len(problems), len(examples), split, listing)
     return [example for index, example in enumerate(examples) if index not in problems]
 
 

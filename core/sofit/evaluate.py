@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from sofit.config import Config, EvaluationConfig
 from sofit.decoding.generator import Generated, GenerationCounts, GenerationSettings, generate
 from sofit.decoding.masks import Matcher, TokenMasks
+from sofit.errors import SofitError
 from sofit.model import Decoder
 from sofit.packing import round_up
 from sofit.plugins import Plugins
@@ -40,8 +41,15 @@ def evaluate_model(
 
 
 def load_examples(task: Task, split: str, limit: int | None = None) -> list[Example]:
-    """Returns the first examples of a split, all of them if `limit` is None."""
-    return list(islice(task.load(split), limit))
+    """Returns the first examples of a split, all of them if `limit` is None.
+
+    Raises:
+        SofitError: the split cannot be read, or has no examples.
+    """
+    examples = list(islice(task.load(split), limit))
+    if not examples:
+        raise SofitError(f"Task {task.name!r} has no {split} examples in {task.data}.")
+    return examples
 
 
 class Evaluator:

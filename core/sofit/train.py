@@ -40,8 +40,10 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
     """
     use_compilation_cache()
     task = plugins.make_task(config)
-    examples = checked_examples(task, load_examples(task, "train"), allow_invalid=allow_invalid_targets)
-    held_out = load_examples(task, config.evaluation.split, config.evaluation.limit)
+    split = config.evaluation.split
+    examples = checked_examples(task, load_examples(task, "train"), "train", allow_invalid=allow_invalid_targets)
+    held_out = load_examples(task, split, config.evaluation.limit)
+    held_out = checked_examples(task, held_out, split, allow_invalid=allow_invalid_targets)
     config = with_defaults(config, len(examples), is_demo=task.is_demo)
     folder, steps, learning_rate = config.out, config.trainer.num_train_steps, config.optimizer.learning_rate
     assert folder is not None, "the caller chooses the run folder"
@@ -61,13 +63,11 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
         last_step=steps,
         info={
             "model_source": pretrained.source,
-            "examples": {"train": len(examples), config.evaluation.split: len(held_out)},
+            "examples": {"train": len(examples), split: len(held_out)},
             "parameters": _parameter_counts(trainer, state),
         },
     )
-    evaluator = Evaluator(
-        task, held_out, pretrained.tokenizer, config.evaluation, pretrained.config["vocab_size"], config.evaluation.split
-    )
+    evaluator = Evaluator(task, held_out, pretrained.tokenizer, config.evaluation, pretrained.config["vocab_size"], split)
     with Session(run, plugins, trainer, evaluator) as session:
         state, first_step = session.begin(state, resume=resume)
         for step in range(first_step, steps + 1):
