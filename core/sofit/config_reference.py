@@ -84,7 +84,7 @@ def _scalar(value: Any) -> str:
 
     plain = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
     text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=float("inf"))
-    return text.removesuffix("...\n").strip()
+    return text.removesuffix("...\n").rstrip("\n")  # Not all white space: a name may end in some.
 
 
 def _section(field: FieldInfo) -> type[Section] | None:
