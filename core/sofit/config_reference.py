@@ -83,8 +83,14 @@ def _scalar(value: Any) -> str:
     import yaml
 
     plain = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
-    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=float("inf"))
-    return text.removesuffix("...\n").rstrip("\n")  # Not all white space: a name may end in some.
+    readable, escaped = (
+        yaml.safe_dump(plain, default_flow_style=True, allow_unicode=unicode, width=float("inf"))
+        .removesuffix("...\n")
+        .rstrip("\n")
+        for unicode in (True, False)
+    )
+    # Letters of every script as they are, but not what reads as a line end or as nothing.
+    return readable if readable.isprintable() else escaped
 
 
 def _section(field: FieldInfo) -> type[Section] | None:
