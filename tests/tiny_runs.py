@@ -1,0 +1,56 @@
+"""Real training runs of a tiny model on a few rows, in this process and in others."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sofit_viggo.task import ViggoTask
+
+SETTINGS: Mapping[str, Any] = {
+    "task_options.prompt_style": "short",
+    "trainer.train_batch_size": 4,
+    "evaluation.limit": 2,
+    "evaluation.max_new_tokens": 8,
+    "evaluation.constrained": "false",
+}
+"""What keeps a run short."""
+
+
+def write_rows(folder: Path, train: int, validation: int = 2) -> Path:
+    """Writes rows of ViGGO's demo into a folder, in the columns of the real data, and returns the folder."""
+    folder.mkdir()
+    for split, count in (("train", train), ("validation", validation)):
+        rows = [(example.target, example.input) for example in islice(ViggoTask().load(split), count)]
+        with (folder / f"{split}.csv").open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([("mr", "ref"), *rows])
+    return folder
+
+
+def set_options(**settings: Any) -> list[str]:
+    """Returns `--set KEY=VALUE` for SETTINGS and these, whose keys have two underscores for a dot."""
+    merged = {**SETTINGS, **{key.replace("__", "."): value for key, value in settings.items()}}
+    return [part for key, value in merged.items() for part in ("--set", f"{key}={value}")]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Returns the environment of a process that compiles quickly and writes plain lines."""
+    return {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "TERM": "dumb", "COLUMNS": "200", **changes}
+
+
+def run_sofit(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Runs `sofit` in a process of its own and checks that it succeeds."""
+    command = [sys.executable, "-m", "sofit", *arguments]
+    result = subprocess.run(command, cwd=cwd, env=environment(**changes), capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """Returns the entries of a JSON Lines file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
