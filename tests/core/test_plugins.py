@@ -197,7 +197,7 @@ def test_an_unknown_task_or_grammar_is_an_error_with_the_nearest_name():
     with pytest.raises(SofitError, match=r"No task is called 'vigo'\. Installed: .*\. Did you mean 'viggo'\?"):
         plugins.task("vigo")
     with pytest.raises(
-        SofitError, match=r"No grammar is called 'vigo'\. Installed: .*must end in \.lark\. Did you mean 'viggo'\?"
+        SofitError, match=r"No grammar is called 'vigo'\. Installed: .*must end in \.lark.* Did you mean 'viggo'\?"
     ):
         plugins.grammar("vigo")
 
