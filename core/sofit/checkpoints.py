@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from sofit.errors import SofitError
@@ -49,7 +50,7 @@ class Checkpoints:
         """Reads the newest checkpoint into a state of the same form.
 
         Raises:
-            SofitError: it does not fit the state: the run was of another model or method.
+            SofitError: it is not of such a state, but of another model or method, or it cannot be read.
         """
         return self._read(self._latest, "latest", state, {})[0]
 
@@ -67,23 +68,42 @@ class Checkpoints:
         self, manager: ocp.CheckpointManager, name: str, state: TrainState, extra: Mapping[str, Any]
     ) -> tuple[TrainState, dict[str, Any]]:
         step = manager.latest_step()
-        arrays = {**_arrays(state), **extra}
-        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, arrays)
+        assert step is not None, "the caller has asked whether there is a checkpoint"
+        where = self.folder / name / str(step)
+        arrays = _arrays(state)
+        wanted = jax.tree.map(ocp.utils.to_shape_dtype_struct, {**arrays, **extra})
         try:
-            read = manager.restore(step, args=ocp.args.StandardRestore(abstract))
-        except (ValueError, KeyError, FileNotFoundError) as error:
-            where = self.folder / name / str(step)
-            raise SofitError(f"The checkpoint {where} does not fit this run: {error}") from error
-        leaves, structure = jax.tree.flatten(state)
-        restored = jax.tree.unflatten(structure, [read[key] for key in list(_arrays(state))])
-        assert len(leaves) == len(_arrays(state))
+            # Asked for first: a restore that fails half-way leaves tasks behind that complain on the screen.
+            found = manager.item_metadata(step).tree
+            if difference := _first_difference(found, wanted):
+                remedy = "Resume a run with the model and the settings that it was started with."
+                raise SofitError(f"The checkpoint {where} is of another run: {difference}. {remedy}")
+            read = manager.restore(step, args=ocp.args.StandardRestore(wanted))
+        except (ValueError, KeyError, OSError, AttributeError) as error:
+            reason = str(error).partition("\n")[0]
+            remedy = "Delete its folder to go on from an earlier one, or start again."
+            raise SofitError(f"The checkpoint {where} cannot be read: {reason}. {remedy}") from error
+        restored = jax.tree.unflatten(jax.tree.structure(state), [read[key] for key in arrays])
         return restored, {key: read[key] for key in extra}
 
 
 def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
     # Not in the background: the next step gives the arrays' memory away.
     options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True)
-    return ocp.CheckpointManager(folder.absolute(), options=options)
+    return ocp.CheckpointManager(folder.absolute(), options=options, item_handlers=ocp.StandardCheckpointHandler())
+
+
+def _first_difference(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str | None:
+    """Says in which array a checkpoint differs from what is wanted of it; None where it has the same ones."""
+    for name in [*found, *wanted]:
+        if name not in found:
+            return f"it has no array {name}"
+        if name not in wanted:
+            return f"it has an array {name}, which this run does not"
+        forms = [f"{np.dtype(array.dtype).name}{tuple(array.shape)}" for array in (found[name], wanted[name])]
+        if forms[0] != forms[1]:
+            return f"its array {name} is {forms[0]}, where this run has {forms[1]}"
+    return None
 
 
 def _arrays(state: TrainState) -> dict[str, jax.Array]:
