@@ -1,0 +1,162 @@
+"""A run keeps its best model, stops when asked to, and goes on after an interruption as if there had been none."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from tiny_runs import json_lines, set_options, write_rows
+
+from sofit import Plugins, Prediction, Scores, SofitError, hookimpl, load_plugins
+from sofit.checkpoints import Checkpoints
+from sofit.config_loading import load_config
+from sofit.loading import load_decoder
+from sofit.model import adapter_tensors
+from sofit.optimizer import make_schedule
+from sofit.pretrained import load_pretrained
+from sofit.run import Run, StepRecord
+from sofit.train import _start, train
+from sofit_viggo.task import ViggoTask
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptedTask(ViggoTask):
+    """ViGGO with scores that are set beforehand: a list of them, in the order in which evaluations come."""
+
+    name: ClassVar[str] = "scripted"
+    headline: ClassVar[Sequence[str]] = ("quality",)
+    script: ClassVar[list[float]] = []
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        return Scores(metrics={"quality": self.script.pop(0)})
+
+
+@dataclass
+class Interruption:
+    """Presses Ctrl-C at the end of a step."""
+
+    step: int
+
+    @hookimpl(trylast=True)
+    def sofit_step_end(self, run: Run, step: StepRecord) -> None:
+        if step.step == self.step:
+            raise KeyboardInterrupt
+
+
+Train = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run_training(tiny_model_folder: Path, tmp_path: Path) -> Train:
+    """Trains into tmp_path / "run", with these scores, and returns the results."""
+    rows = write_rows(tmp_path / "rows", 4)
+
+    def run(*scores: float, resume: bool = False, plugin: object = None, **settings: Any) -> dict[str, Any]:
+        plugins: Plugins = load_plugins()
+        plugins.tasks["scripted"] = ScriptedTask
+        if plugin is not None:
+            plugins.manager.register(plugin)
+        ScriptedTask.script[:] = scores
+        fixed = {"task": "scripted", "data": rows, "model": tiny_model_folder, "out": tmp_path / "run"}
+        config = load_config(None, set_options(trainer__num_train_steps=5, **fixed, **settings)[1::2])
+        results = train(config, plugins, resume=resume)
+        assert ScriptedTask.script == []
+        return results
+
+    return run
+
+
+def occasions(results: dict[str, Any]) -> list[tuple[str, int, float]]:
+    return [(entry["when"], entry["step"], entry["metrics"]["quality"]) for entry in results["evaluations"]]
+
+
+def test_the_best_checkpoint_is_what_a_run_gives_away(run_training: Train, tiny_model_folder: Path, tmp_path: Path) -> None:
+    results = run_training(0.0, 0.9, 0.3, 0.5, 0.9, evaluation__every=2)
+    assert occasions(results) == [("before", 0, 0.0), ("step", 2, 0.9), ("step", 4, 0.3), ("after", 5, 0.5), ("after", 2, 0.9)]
+    config = load_config(str(tmp_path / "run" / "config.yaml"))
+    _, state = _start(config, load_decoder(load_pretrained(str(tiny_model_folder))), make_schedule(config.optimizer, 1e-3, 5))
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", 1)
+    best, score = checkpoints.restore_best(state)
+    last = checkpoints.restore(state)
+    checkpoints.close()
+    assert score == pytest.approx(0.9)
+    given_away = load_file(tmp_path / "run" / "adapter" / "adapter_model.safetensors")
+    changed = 0
+    for (name, tensor), (_, last_tensor) in zip(adapter_tensors(best.trainable), adapter_tensors(last.trainable), strict=True):
+        np.testing.assert_array_equal(given_away[f"base_model.model.{name}"], tensor, err_msg=name)
+        changed += not np.array_equal(tensor, last_tensor)
+    assert changed == len(given_away)
+
+
+def test_the_last_model_is_given_away_where_none_was_better(run_training: Train) -> None:
+    results = run_training(0.0, 0.3, 0.5, 0.5, evaluation__every=2)
+    assert occasions(results)[-1] == ("after", 5, 0.5)
+    assert len(occasions(results)) == 4
+
+
+def test_a_run_stops_when_its_patience_is_at_an_end(run_training: Train, tmp_path: Path) -> None:
+    results = run_training(0.0, 0.6, 0.6, 0.7, evaluation__every=1, evaluation__patience=1)
+    assert (results["train"]["status"], results["train"]["steps"]) == ("stopped", 2)
+    assert "1 evaluations in a row were not better than 0.600" in results["train"]["reason"]
+    assert [line["step"] for line in json_lines(tmp_path / "run" / "metrics.jsonl")] == [1, 2]
+    assert occasions(results)[-1] == ("after", 2, 0.7)
+
+
+def test_a_run_without_a_checkpoint_is_resumed_from_its_first_step(
+    run_training: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"trainer__checkpoint_every": 4}
+    with pytest.raises(KeyboardInterrupt):
+        run_training(0.0, plugin=Interruption(3), **settings)
+    assert len(json_lines(tmp_path / "run" / "metrics.jsonl")) == 3
+    with caplog.at_level("INFO", "sofit"):
+        results = run_training(0.0, 0.5, resume=True, **settings)
+    assert f"{tmp_path / 'run'} has no checkpoint yet. Starting from step 1." in caplog.messages
+    assert [line["step"] for line in json_lines(tmp_path / "run" / "metrics.jsonl")] == [1, 2, 3, 4, 5]
+    assert occasions(results) == [("before", 0, 0.0), ("after", 5, 0.5)]
+
+
+def test_a_best_model_that_was_found_after_the_checkpoint_has_to_be_found_again(run_training: Train, tmp_path: Path) -> None:
+    settings = {"trainer__checkpoint_every": 2, "evaluation__every": 1}
+
+    # Step 3 scores best, but the run is cut off before it has a checkpoint.
+    with pytest.raises(KeyboardInterrupt):
+        run_training(0.0, 0.1, 0.2, 0.9, plugin=Interruption(4), **settings)
+    results = run_training(0.3, 0.4, 0.5, resume=True, **settings)
+    assert occasions(results) == [
+        ("before", 0, 0.0),
+        ("step", 1, 0.1),
+        ("step", 2, 0.2),
+        ("step", 3, 0.3),
+        ("step", 4, 0.4),
+        ("after", 5, 0.5),
+    ]
+    assert [line["step"] for line in json_lines(tmp_path / "run" / "metrics.jsonl")] == [1, 2, 3, 4, 5]
+
+
+def test_an_interrupted_run_goes_on_to_the_bit(run_training: Train, tmp_path: Path) -> None:
+    settings = {"trainer__checkpoint_every": 2, "evaluation__every": 3, "lora__dropout": 0.1}
+    run_training(0.0, 0.1, 0.2, **settings)
+    whole = tmp_path / "whole"
+    (tmp_path / "run").rename(whole)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(0.0, 0.1, plugin=Interruption(4), **settings)
+    run_training(0.1, 0.2, resume=True, **settings)
+    losses = [[line["loss"] for line in json_lines(folder / "metrics.jsonl")] for folder in (whole, tmp_path / "run")]
+    assert losses[0] == losses[1]
+    assert len(set(losses[0])) == 5
+    for name in ("adapter/adapter_model.safetensors", "model/model.safetensors"):
+        assert (whole / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_a_run_is_not_resumed_with_another_rank(run_training: Train, tmp_path: Path) -> None:
+    run_training(0.0, 0.1)
+    with pytest.raises(SofitError, match=r"checkpoints/latest/5 is of another run: its array .* is float32\(2, 8, "):
+        run_training(resume=True, lora__r=4)
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["train"]["status"] == "finished"
