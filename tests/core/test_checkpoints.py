@@ -127,11 +127,3 @@ def test_a_checkpoint_of_another_run_is_an_error_that_names_it(checkpoints: Chec
     path = checkpoints.save(5, filled(make_state(), 1))
     with pytest.raises(SofitError, match=f"The checkpoint {path} is of another run: it"):
         checkpoints.restore(make_state(**other))
-
-
-def test_a_checkpoint_that_lost_data_is_an_error_that_names_it(checkpoints: Checkpoints) -> None:
-    path = checkpoints.save(5, filled(make_state(), 1))
-    for data in path.rglob("d/*"):
-        data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    with pytest.raises(SofitError, match=f"The checkpoint {path} cannot be read: .*Delete its folder"):
-        checkpoints.restore(make_state())
