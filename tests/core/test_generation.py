@@ -59,9 +59,7 @@ def write(family: str, prompts: Sequence[TokenizedPrompt], batch_size: int = 4, 
 
 
 # Mistral's window of 7 ends within what prompts share, and within what is written.
-@pytest.mark.parametrize(
-    ("family", "batch_size"), [("llama 3", 4), ("llama 3", 1), ("llama 3", 32), ("mistral", 4), ("qwen2", 4), ("qwen3", 4)]
-)
+@pytest.mark.parametrize(("family", "batch_size"), [("llama 3", 4), ("llama 3", 32), ("mistral", 4)])
 def test_greedy_outputs_are_those_of_transformers(family: str, batch_size: int) -> None:
     assert write(family, PROMPTS, batch_size) == expected(family)
 

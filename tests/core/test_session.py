@@ -64,7 +64,7 @@ def run_training(tiny_model_folder: Path, tmp_path: Path) -> Train:
             plugins.manager.register(plugin)
         ScriptedTask.script[:] = scores
         fixed = {"task": "scripted", "data": rows, "model": tiny_model_folder, "out": tmp_path / "run"}
-        config = load_config(None, set_options(trainer__num_train_steps=5, **fixed, **settings)[1::2])
+        config = load_config(None, set_options(trainer__num_train_steps=5, lora__dropout=0.1, **fixed, **settings)[1::2])
         results = train(config, plugins, resume=resume)
         assert ScriptedTask.script == []
         return results
@@ -141,7 +141,7 @@ def test_a_best_model_that_was_found_after_the_checkpoint_has_to_be_found_again(
 
 
 def test_an_interrupted_run_goes_on_to_the_bit(run_training: Train, tmp_path: Path) -> None:
-    settings = {"trainer__checkpoint_every": 2, "evaluation__every": 3, "lora__dropout": 0.1}
+    settings = {"trainer__checkpoint_every": 2, "evaluation__every": 3}
     run_training(0.0, 0.1, 0.2, **settings)
     whole = tmp_path / "whole"
     (tmp_path / "run").rename(whole)

@@ -104,17 +104,22 @@ def test_the_loss_of_a_batch_falls_when_it_is_learnt(adapters_only: bool) -> Non
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("adapters_only", [False, True], ids=["full", "LoRA"])
-def test_mixed_precision_stores_and_computes_in_the_types_of_its_policy(adapters_only: bool) -> None:
+def test_mixed_precision_computes_in_one_type_and_stores_what_it_trains_in_another() -> None:
     policy = parse_precision("p=f32,c=bfloat16")
-    exact = take_steps(fresh(), [BATCH], ADAMW, adapters_only=adapters_only)
-    trainer, state, losses, norms = take_steps(fresh(), [BATCH], ADAMW, adapters_only=adapters_only, precision=policy)
+    exact = take_steps(fresh(), [BATCH], ADAMW, adapters_only=True)
+    trainer, state, losses, norms = take_steps(fresh(), [BATCH], ADAMW, adapters_only=True, precision=policy)
     assert dtypes(state.trainable) == dtypes(state.optimizer_state) == {jnp.dtype("float32")}
-    assert dtypes(trainer.frozen) == ({jnp.dtype("bfloat16")} if adapters_only else set())
-    assert dtypes(trainer.model(state)) == {jnp.dtype("bfloat16")}
+    assert dtypes(trainer.frozen) == dtypes(trainer.model(state)) == {jnp.dtype("bfloat16")}
     assert losses == pytest.approx(exact[2], rel=0.02)
     assert norms == pytest.approx(exact[3], rel=0.05)
     assert losses != exact[2]
+
+
+def test_full_fine_tuning_stores_every_weight_in_the_parameters_type() -> None:
+    trainer, state = Trainer.start(fresh(), ADAMW, parse_precision("p=f32,c=bfloat16"), adapters_only=False)
+    assert dtypes(state.trainable) == dtypes(state.optimizer_state) == {jnp.dtype("float32")}
+    assert dtypes(trainer.frozen) == set()
+    assert dtypes(trainer.model(state)) == {jnp.dtype("bfloat16")}
 
 
 def test_parameters_can_be_stored_in_bfloat16() -> None:
