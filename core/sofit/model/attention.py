@@ -1,17 +1,33 @@
 """Attention of a block of queries to several contexts at once, with one softmax over all of them.
 
 Training (shared prefix and own slot), prefill, and decoding (prefix, prompt and generated tokens) are this one function.
+
+Scores never exist whole: the queries go through in blocks whose scores fit into a processor's cache, and the backward pass
+makes each block's scores again (Rabe and Staats 2021, arXiv:2112.05682; Dao et al. 2022, arXiv:2205.14135). Only queries are cut
+into blocks, and no mesh shards these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import reduce
-from operator import add
+from math import prod
 
 import equinox as eqx
 import haliax as hax
 import jax
 import jax.numpy as jnp
 from haliax import Axis, NamedArray
+from haliax.jax_utils import tree_checkpoint_name
+
+ATTENDED = "attended"
+"""What the results of attention are called where gradient checkpointing chooses what to keep."""
+
+_QUERY, _BLOCK = "query", "block"
+_BLOCK_BYTES = 8 << 20
+"""The most that the scores of a block take, where its length allows."""
+_CAUSAL_PARTS = 4
+"""Causal attention is cut into so many parts, each without the keys that come later than all of its queries."""
+_LEAST_PART = 128
+"""The shortest part, in queries' places, that is worth its own products."""
 
 
 class Context(eqx.Module):
@@ -22,52 +38,216 @@ class Context(eqx.Module):
     visible: NamedArray
     """Which queries see which keys: bool over Key and any axes of the queries."""
     Key: Axis = eqx.field(static=True)
+    causal_along: str | None = eqx.field(static=True, default=None)
+    """The axis of the queries, if any, on which none sees a key of a later index; `visible` says so too."""
 
 
+@jax.custom_vjp
 def attend(query: NamedArray, contexts: Sequence[Context]) -> NamedArray:
     """Returns softmax(query · keys / sqrt(head_size)) · values over the keys of all contexts together.
 
     query: (..., kv_head, group, head_size); axes that it shares with a context are matched, not summed. Scores and softmax
-    are float32. A query that sees no key at all (padding) gets the plain mean of the values.
+    are float32. A query that sees no key at all (padding) gets some mean of the values.
     """
-    # All heads' queries lie side by side from here on, so that no array of scores is ever transposed.
-    order = _head_first(query)
-    scaled = (query * query.axis_size("head_size") ** -0.5).rearrange((*order, "head_size"))
-    scores = [_scores(scaled, context) for context in contexts]
-    maxima = [hax.max(score, context.Key) for score, context in zip(scores, contexts, strict=True)]
-    highest = maxima[0]
-    for maximum in maxima[1:]:
-        highest = hax.maximum(highest, maximum)
-    weights = [hax.exp(score - jax.lax.stop_gradient(highest)) for score in scores]
-    totals = [hax.sum(weight, context.Key) for weight, context in zip(weights, contexts, strict=True)]
-    mixed = [_mix(weight.astype(query.dtype), context) for weight, context in zip(weights, contexts, strict=True)]
-    return (reduce(add, mixed) / reduce(add, totals)).astype(query.dtype).rearrange(query.axes)
+    return _attend(query, contexts)[0]
 
 
-def _head_first(query: NamedArray) -> list[str]:
-    """Orders the axes of queries: first those that a context may share, which number the matrices, then the others."""
-    names = [axis.name for axis in query.axes if axis.name != "head_size"]
-    batch = [name for name in ("row", "kv_head", "slot") if name in names]
-    return batch + [name for name in names if name not in batch]
+def _attend(query: NamedArray, contexts: Sequence[Context]) -> tuple[NamedArray, NamedArray]:
+    """Returns what `attend` does, and the logarithms of the softmax's sums: (axes of query but head_size), float32."""
+    mixed, logs = zip(*(_mix(_Matrices.of(context, query)) for context in contexts), strict=True)
+    total = reduce(hax.logaddexp, logs)
+    shares = [one * hax.exp(log - total) for one, log in zip(mixed, logs, strict=True)]
+    result = reduce(hax.add, shares).astype(query.dtype).rearrange(query.axes)
+    return tree_checkpoint_name((result, total), ATTENDED)
 
 
-def _scores(query: NamedArray, context: Context) -> NamedArray:
-    """Returns query · key where visible: (axes of the query but head_size, Key)."""
-    key, own_axes = _matrices(context.key, context, query)
-    scores = hax.dot(query.flatten_axes(own_axes, "query"), key, axis="head_size", preferred_element_type=jnp.float32)
+_Saved = tuple[NamedArray, Sequence[Context], NamedArray, NamedArray]
+
+
+def _attend_forward(query: NamedArray, contexts: Sequence[Context]) -> tuple[NamedArray, _Saved]:
+    result, total = _attend(query, contexts)
+    return result, (query, contexts, result, total)
+
+
+def _attend_backward(saved: _Saved, gradient: NamedArray) -> tuple[NamedArray, list[Context]]:
+    query, contexts, result, total = saved
+    # What the softmax takes off the gradient of each weight of a query: (axes of query but head_size).
+    offset = hax.dot(gradient, result, axis="head_size", preferred_element_type=jnp.float32)
+    query_gradients, context_gradients = [], []
+    for context in contexts:
+        matrices = _Matrices.of(context, query)
+        of_query, of_key, of_value = _mix_backward(matrices, *map(matrices.flatten, (gradient, total, offset)))
+        query_gradients.append(matrices.unflatten(of_query).rearrange(query.axes))
+        gradients = (array.astype(query.dtype).rearrange(context.key.axes) for array in (of_key, of_value))
+        nothing = context.visible.astype(jax.dtypes.float0)
+        context_gradients.append(Context(*gradients, nothing, context.Key, context.causal_along))
+    return (reduce(hax.add, query_gradients) * _scale(query)).astype(query.dtype), context_gradients
+
+
+attend.defvjp(_attend_forward, _attend_backward)
+
+
+def _scale(query: NamedArray) -> float:
+    return query.axis_size("head_size") ** -0.5
+
+
+class _Matrices(eqx.Module):
+    """A context and its queries as batches of matrices."""
+
+    query: NamedArray
+    """(axes that the context has too, query, head_size), scaled."""
+    key: NamedArray
+    """(axes that the queries have too, Key, head_size)"""
+    value: NamedArray
+    visible: NamedArray
+    """Over Key, query if it matters, and any of the common axes."""
+    Key: Axis = eqx.field(static=True)
+    own_axes: tuple[Axis, ...] = eqx.field(static=True)
+    """The axes that only the queries have, which make up the axis `query`."""
+    is_causal: bool = eqx.field(static=True)
+    """Whether places of queries and of keys are the same, and none sees a later one."""
+
+    @staticmethod
+    def of(context: Context, query: NamedArray) -> "_Matrices":
+        common = [axis for axis in query.axes if axis in context.key.axes and axis.name != "head_size"]
+        # In this order they number the matrices without a transposition of the scores.
+        common.sort(key=lambda axis: ("row", "kv_head", "slot").index(axis.name))
+        own = tuple(axis for axis in query.axes if axis not in common and axis.name != "head_size")
+        visible = context.visible
+        if any(axis in visible.axes for axis in own):
+            missing = [axis for axis in own if axis not in visible.axes]
+            seen_over = [axis for axis in common if axis in visible.axes]
+            visible = visible.broadcast_axis(missing).rearrange((*seen_over, *own, context.Key)).flatten_axes(own, _QUERY)
+        return _Matrices(
+            (query * _scale(query)).rearrange((*common, *own, "head_size")).flatten_axes(own, _QUERY),
+            context.key.rearrange((*common, context.Key, "head_size")),
+            context.value.rearrange((*common, context.Key, "head_size")),
+            visible,
+            context.Key,
+            own,
+            own[0].name == context.causal_along,
+        )
+
+    @property
+    def Query(self) -> Axis:
+        return self.query.resolve_axis(_QUERY)
+
+    def flatten(self, array: NamedArray) -> NamedArray:
+        """Brings an array over the axes of the queries, with or without head_size, into the order of `query`."""
+        last = [axis for axis in array.axes if axis.name == "head_size"]
+        return array.rearrange((*self.query.axes[:-2], *self.own_axes, *last)).flatten_axes(self.own_axes, _QUERY)
+
+    def unflatten(self, array: NamedArray) -> NamedArray:
+        """Undoes `flatten`, but for the order of the axes."""
+        return array.unflatten_axis(_QUERY, self.own_axes)
+
+    def parts(self) -> Iterator[tuple["_Matrices", slice]]:
+        """Cuts causal attention into parts that leave later keys out; tells which queries each holds."""
+        places = self.Key.size // _CAUSAL_PARTS
+        if not self.is_causal or places < _LEAST_PART or self.Key.size % _CAUSAL_PARTS:
+            yield self, slice(None)
+            return
+        queries = self.Query.size // _CAUSAL_PARTS
+        for number in range(_CAUSAL_PARTS):
+            own, seen = slice(number * queries, (number + 1) * queries), slice(0, (number + 1) * places)
+            query, visible = self.query[_QUERY, own], self.visible[_QUERY, own, self.Key, seen]
+            key, value = self.key[self.Key, seen], self.value[self.Key, seen]
+            yield _Matrices(query, key, value, visible, key.resolve_axis(self.Key.name), self.own_axes, False), own
+
+    def blocks(self) -> Axis:
+        """Returns how many blocks the queries are cut into."""
+        bytes_of_query = 4 * self.Key.size * prod(axis.size for axis in self.query.axes[:-2])
+        longest = max(1, _BLOCK_BYTES // bytes_of_query)
+        size = self.Query.size
+        return Axis(_BLOCK, next(count for count in range(1, size + 1) if size % count == 0 and size // count <= longest))
+
+
+def _scores(query: NamedArray, matrices: _Matrices, visible: NamedArray) -> NamedArray:
+    """Returns query · key where visible: (..., query, Key)."""
+    scores = hax.dot(query, matrices.key, axis="head_size", preferred_element_type=jnp.float32)
     # Finite, so that a query that sees nothing has no NaN; e^-1e30 is exactly 0 beside any visible key.
-    return hax.where(context.visible, scores.unflatten_axis("query", own_axes), -1e30)
+    return hax.where(visible, scores, -1e30)
 
 
-def _mix(weights: NamedArray, context: Context) -> NamedArray:
-    """Returns weights · value: (axes of the query, head_size)."""
-    value, own_axes = _matrices(context.value, context, weights)
-    mixed = hax.dot(weights.flatten_axes(own_axes, "query"), value, axis=context.Key, preferred_element_type=jnp.float32)
-    return mixed.unflatten_axis("query", own_axes)
+def _mix(whole: _Matrices) -> tuple[NamedArray, NamedArray]:
+    """Returns softmax(query · keys) · values, and the logarithms of the softmax's sums, over the axes of the queries."""
+    results = []
+    for part, _ in whole.parts():
+
+        def mix(
+            _: None, query: NamedArray, visible: NamedArray, part: _Matrices = part
+        ) -> tuple[None, tuple[NamedArray, NamedArray]]:
+            scores = _scores(query, part, visible)
+            highest = hax.max(scores, part.Key)
+            weights = hax.exp(scores - highest)
+            total = hax.sum(weights, part.Key)
+            mixed = hax.dot(weights.astype(query.dtype), part.value, axis=part.Key, preferred_element_type=jnp.float32)
+            return None, (mixed / total, highest + hax.log(total))
+
+        Block = part.blocks()
+        _, blocks = hax.scan(mix, Block)(None, *_in_blocks(Block, part.query, part.visible))
+        results.append([_joined(Block, array) for array in blocks])
+    mixed, logs = (hax.concatenate(_QUERY, arrays) for arrays in zip(*results, strict=True))
+    return whole.unflatten(mixed), whole.unflatten(logs)
 
 
-def _matrices(array: NamedArray, context: Context, query: NamedArray) -> tuple[NamedArray, tuple[Axis, ...]]:
-    """Returns keys or values as matrices (shared axes, Key, head_size), and the axes that only the queries have."""
-    shared = [axis for axis in query.axes if axis in array.axes and axis.name not in ("head_size", context.Key.name)]
-    own = tuple(axis for axis in query.axes if axis not in shared and axis.name not in ("head_size", context.Key.name))
-    return array.rearrange((*shared, context.Key, "head_size")), own
+def _mix_backward(
+    whole: _Matrices, gradient: NamedArray, total: NamedArray, offset: NamedArray
+) -> tuple[NamedArray, NamedArray, NamedArray]:
+    """Returns the gradients of the scaled queries, the keys and the values, float32.
+
+    Args:
+        whole: the queries and a context.
+        gradient: of what came out, in the order of `whole.query`.
+        total: the logarithms of the softmax's sums over all contexts, (..., query).
+        offset: gradient · result, (..., query).
+    """
+    of_queries = []
+    of_key = of_value = hax.zeros_like(whole.key, dtype=jnp.float32)
+    for part, own in whole.parts():
+
+        def back(
+            sums: tuple[NamedArray, NamedArray],
+            query: NamedArray,
+            visible: NamedArray,
+            gradient: NamedArray,
+            total: NamedArray,
+            offset: NamedArray,
+            part: _Matrices = part,
+        ) -> tuple[tuple[NamedArray, NamedArray], NamedArray]:
+            weights = hax.exp(_scores(query, part, visible) - total)
+            of_weights = hax.dot(gradient, part.value, axis="head_size", preferred_element_type=jnp.float32)
+            of_scores = (weights * (of_weights - offset)).astype(query.dtype)
+            of_key = hax.dot(of_scores, query, axis=_QUERY, preferred_element_type=jnp.float32)
+            of_value = hax.dot(weights.astype(query.dtype), gradient, axis=_QUERY, preferred_element_type=jnp.float32)
+            of_query = hax.dot(of_scores, part.key, axis=part.Key, preferred_element_type=jnp.float32)
+            return (sums[0] + of_key.rearrange(sums[0].axes), sums[1] + of_value.rearrange(sums[1].axes)), of_query
+
+        Block = part.blocks()
+        nothing = hax.zeros_like(part.key, dtype=jnp.float32)
+        inputs = (part.query, part.visible, *(array[_QUERY, own] for array in (gradient, total, offset)))
+        (key_sum, value_sum), of_query = hax.scan(back, Block)((nothing, nothing), *_in_blocks(Block, *inputs))
+        of_queries.append(_joined(Block, of_query))
+        room = {part.Key: (0, whole.Key.size - part.Key.size)}
+        of_key = of_key + hax.pad(key_sum, room)
+        of_value = of_value + hax.pad(value_sum, room)
+    return hax.concatenate(_QUERY, of_queries), of_key, of_value
+
+
+def _in_blocks(Block: Axis, *arrays: NamedArray) -> list[NamedArray]:
+    """Cuts the queries, in those arrays that have them, into blocks."""
+
+    def cut(array: NamedArray) -> NamedArray:
+        if _QUERY not in {axis.name for axis in array.axes}:
+            return array
+        return array.unflatten_axis(_QUERY, (Block, Axis(_QUERY, array.axis_size(_QUERY) // Block.size)))
+
+    return [cut(array) for array in arrays]
+
+
+def _joined(Block: Axis, array: NamedArray) -> NamedArray:
+    """Puts the blocks of queries together again."""
+    others = [axis for axis in array.axes if axis.name not in (_BLOCK, _QUERY, "head_size")]
+    last = [axis for axis in array.axes if axis.name == "head_size"]
+    Query = array.resolve_axis(_QUERY)
+    return array.rearrange((*others, Block, Query, *last)).flatten_axes((Block, Query), _QUERY)

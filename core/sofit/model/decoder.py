@@ -8,17 +8,15 @@ import haliax.nn as hnn
 import jax
 import jax.numpy as jnp
 from haliax import Axis, NamedArray
-from haliax.jax_utils import tree_checkpoint_name
 from haliax.nn import ScanCheckpointPolicy, Stacked
 
-from sofit.model.attention import Context, attend
+from sofit.model.attention import ATTENDED, Context, attend
 from sofit.model.config import DecoderConfig
 from sofit.model.linear import PROJECTED, Linear
 from sofit.model.rotary import Rotary
 
-_ATTENDED = "attended"
 # The backward pass keeps what matrix products made and computes the rest again, which is cheaper than to store and load it.
-_KEPT = ScanCheckpointPolicy(save_block_internals=[PROJECTED, _ATTENDED])
+_KEPT = ScanCheckpointPolicy(save_block_internals=[PROJECTED, ATTENDED])
 
 
 class Stream(eqx.Module):
@@ -56,9 +54,9 @@ class KeyValues(eqx.Module):
     key: NamedArray
     value: NamedArray
 
-    def as_context(self, visible: NamedArray, Key: Axis) -> Context:
+    def as_context(self, visible: NamedArray, Key: Axis, causal_along: str | None = None) -> Context:
         """Returns them for queries that see what `visible` says."""
-        return Context(self.key, self.value, visible, Key)
+        return Context(self.key, self.value, visible, Key, causal_along)
 
     def head_first(self) -> "KeyValues":
         """Returns them in the order in which attention reads them, so that it need not bring them into it at every step."""
@@ -164,8 +162,8 @@ class Block(eqx.Module):
         """Returns the stream's next hidden states (..., embed) and its keys and values in this layer."""
         keys = [None] * 7 if key is None else list(jax.random.split(key, 7))
         query, key_values = self.attention.project(self.attention_norm(x), rotary, keys)
-        own = key_values.rename(stream.Pos, stream._Key).as_context(own_visible, stream._Key)
-        attended = tree_checkpoint_name(attend(query, [*contexts, own]), _ATTENDED)
+        own = key_values.rename(stream.Pos, stream._Key).as_context(own_visible, stream._Key, stream.Pos.name)
+        attended = attend(query, [*contexts, own])
         x = x + self.attention.o_proj(attended, key=keys[3])
         return x + self.mlp(self.mlp_norm(x), keys[4:]), key_values
 
