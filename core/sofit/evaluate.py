@@ -87,7 +87,7 @@ class Evaluator:
         self._task, self._tokenizer, self._split = task, tokenizer, split
         self._prompts = tokenize_prompts(task, examples, tokenizer)
         self._masks = TokenMasks(tokenizer, vocab_size)
-        self._settings = generation_settings(config, _enough_tokens(self._prompts, tokenizer))
+        self._settings = generation_settings(config, enough_tokens(self._prompts, tokenizer))
 
     def reports(
         self,
@@ -173,7 +173,7 @@ def _grammar_details(counts: GenerationCounts) -> dict[str, float]:
     }
 
 
-def _enough_tokens(prompts: Sequence[TokenizedPrompt], tokenizer: "Tokenizer") -> int:
+def enough_tokens(prompts: Sequence[TokenizedPrompt], tokenizer: "Tokenizer") -> int:
     """Returns the length of the longest target, its end token and some more."""
     targets = tokenizer.encode_continuations([prompt.lead + prompt.example.target for prompt in prompts])
     return round_up(round((max(map(len, targets)) + 1) * _SPARE_TOKENS), 16)
