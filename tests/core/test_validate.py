@@ -47,6 +47,11 @@ def write(path: Path, lines: Sequence[str | bytes]) -> Path:
         ("inform(release_year[2007], name[Portal])", "SOF101", 28, "name", None),
         ("inform(name[Portal], name[Portal 2])", "SOF102", 22, "name", None),
         ("inform(name[Portal], rating[excelent])", "SOF001", 29, "excelent", "excellent"),
+        ("inform(name[Portal], esrb[Teen])", "SOF001", 27, "Teen", "T (for Teen)"),
+        ("inform(name[Portal], rating[god], genres[puzzle])", "SOF001", 29, "god", "good"),
+        ("inform(name[Portal], release_yaer[2007])", "SOF001", 22, "release_yaer", "release_year"),
+        ("inform(name[Portal], rating[good]", "SOF003", 34, "", ")"),
+        ("inform(name[Portal], rating[good)", "SOF002", 33, "", "]"),
         ("inform(name[Portal, release_year[2007])", "SOF002", 19, "", "]"),
         ("inform(name[Portal], release_year[2007", "SOF003", 39, "", "])"),
         (GOOD + " I hope this helps!", "SOF004", 41, " I hope this helps!", None),
@@ -63,6 +68,7 @@ def test_each_mistake_is_named_with_its_line_column_and_the_right_word(
     assert (finding["file"], finding["line"], finding["record"]) == (str(path), 2, 2)
     assert (finding["code"], finding["column"], finding["offset"]) == (code, column, column - 1)
     assert (finding["found"], finding["suggestion"], finding["severity"]) == (found, suggestion, "error")
+    assert repr(suggestion) in finding["message"] or not suggestion
     assert run(path).exit_code == 1
 
 
