@@ -349,6 +349,12 @@ def test_no_verdict_of_masks_on_the_test_suite_is_wrong(shared_data: Path, draft
     assert constrains > 90
 
 
+def test_a_name_is_offered_for_one_like_it_only():
+    grammar = Grammar.from_json_schema({"properties": {"unit": True, "n": True}, "additionalProperties": False})
+    problems = [grammar.problem(text) for text in ('{"units": 1}', '{"x": 1}')]
+    assert [problem and problem.suggestion for problem in problems] == ['"unit"', None]
+
+
 def test_a_schema_is_read_from_a_file_and_validates_outputs(tmp_path: Path):
     path = tmp_path / "weather.json"
     path.write_text(json.dumps(WEATHER), encoding="utf-8")

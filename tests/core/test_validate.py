@@ -141,6 +141,7 @@ def test_an_empty_file_fails_unless_it_is_allowed(tmp_path: Path):
     path = write(tmp_path / "out.txt", [])
     result = run(path)
     assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
     assert "holds no output" in result.stderr
     assert run(path, "--allow-empty").exit_code == 0
 
@@ -157,6 +158,16 @@ def test_a_missing_file_a_missing_grammar_and_contrary_options_are_errors(tmp_pa
     app.command()(validate)
     assert "--grammar" in str(CliRunner().invoke(app, [str(path)]).exception)
     assert "Did you mean 'viggo'" in str(CliRunner().invoke(app, [str(path), "--grammar", "vigo"]).exception)
+
+
+def test_a_grammar_that_does_not_compile_is_the_only_thing_said(tmp_path: Path):
+    path = write(tmp_path / "out.txt", [GOOD])
+    (tmp_path / "my.lark").write_text("start: end", encoding="utf-8")
+    app = typer.Typer()
+    app.command()(validate)
+    result = CliRunner().invoke(app, [str(path), "--grammar", str(tmp_path / "my.lark")])
+    assert "my.lark' does not compile: 1:8: 'end' is used but not defined." in str(result.exception)
+    assert result.output == ""
 
 
 def test_a_broken_file_fails_and_the_others_are_judged_all_the_same(tmp_path: Path):

@@ -232,7 +232,10 @@ def _describe(text: str, error: "ValidationError") -> Problem:
         name = next((key for key in instance if key not in known), None)
     start, end = span_of(text, list(error.absolute_path), name)
     found = text[start:end]
-    suggestion = nearest(found, expected) if error.validator in ("enum", "const", "additionalProperties") else None
+    # Without their quotation marks, which all names share.
+    names = {text.strip('"'): text for text in expected}
+    is_choice = error.validator in ("enum", "const", "additionalProperties")
+    suggestion = names.get(nearest(found.strip('"'), names) or "") if is_choice else None
     said = error.message if len(error.message) <= _LONGEST_MESSAGE else error.message[:_LONGEST_MESSAGE] + "…"
     place = error.json_path + (f".{name}" if name is not None else "")
     message = f"{place}: {said}.{f' Did you mean {suggestion}?' if suggestion else ''}"
