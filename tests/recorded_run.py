@@ -11,7 +11,7 @@ import pluggy
 from sofit import Example, Prediction, load_plugins
 from sofit.config import Config
 from sofit.observers import builtin_observers
-from sofit.run import Outcome, Report, Run, StepRecord
+from sofit.run import EvaluationProgress, Outcome, Report, Run, StepRecord
 from sofit_viggo.task import ViggoTask
 
 TASK = ViggoTask()
@@ -82,6 +82,11 @@ class RecordedRun:
         return self.manager.hook.sofit_should_stop(run=self.run, step=record)
 
     def evaluate(self, report: Report) -> None:
+        for done in range(report.n + 1):
+            progress = EvaluationProgress(
+                when=report.when, step=report.step, constrained=report.constrained, done=done, n=report.n
+            )
+            self.manager.hook.sofit_evaluate_progress(run=self.run, progress=progress)
         self.manager.hook.sofit_evaluate_end(run=self.run, report=report)
 
     def end(self, outcome: Outcome | None = None) -> Outcome:

@@ -45,6 +45,7 @@ Count = Annotated[Integer, Field(ge=1)]
 Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
+Share = Annotated[Number, Field(gt=0, le=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 Axes = Annotated[tuple[Literal["mlp", "heads"], ...], BeforeValidator(_listed)]
 Mesh = Annotated[dict[Literal["data", "model"], Integer], AfterValidator(_check_mesh)]
@@ -158,6 +159,12 @@ class EvaluationConfig(Section):
     """The most tokens of one output; by default a little more than the longest target needs."""
     constrained: bool | None = None
     """Whether the grammar chooses among the model's tokens; by default both ways are scored, side by side."""
+    temperature: NonNegative = 0.0
+    """How freely tokens are drawn: 0 takes the likeliest one, 1 draws them as often as the model finds them likely."""
+    top_p: Share = 1.0
+    """Draw only from the likeliest tokens that reach this probability together (Holtzman et al. 2019, arXiv:1904.09751)."""
+    seed: Integer = 0
+    """Decides what is drawn; nothing at temperature 0."""
     metric: str | None = None
     """The metric that chooses the best checkpoint and stops early; by default the task's first."""
     patience: Count | None = None

@@ -144,6 +144,8 @@ def _limits(metadata: list[Any]) -> str:
             return f" from {low} to below {high}"
         case {"ge": low}:
             return f" of at least {low}"
+        case {"gt": low, "le": high}:
+            return f" above {low}, at most {high}"
         case {"gt": low}:
             return f" above {low}"
     return ""

@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from sofit.config import Config, EvaluationConfig
+from sofit.decoding.engine import Sampling
 from sofit.decoding.generator import Generated, GenerationCounts, GenerationSettings, generate
 from sofit.decoding.masks import Matcher, TokenMasks
 from sofit.errors import SofitError
 from sofit.model import Decoder
 from sofit.packing import round_up
 from sofit.plugins import Plugins
-from sofit.run import Report
+from sofit.run import EvaluationProgress, Report
 from sofit.supervision import TokenizedPrompt, tokenize_prompts
 from sofit.task import Example, Prediction, Task
 
@@ -24,9 +26,17 @@ _SPARE_TOKENS = 1.25
 
 
 def evaluate_model(
-    config: Config, plugins: Plugins, *, split: str, limit: int | None, constrained: bool | None = None
+    config: Config,
+    plugins: Plugins,
+    *,
+    split: str,
+    limit: int | None,
+    constrained: bool | None = None,
+    on_progress: Callable[[EvaluationProgress], None] = lambda progress: None,
 ) -> list[Report]:
     """Loads a model and evaluates it, as `sofit eval` does: free and constrained, unless `constrained` says which.
+
+    `on_progress` is told when an evaluation begins, and then whenever one of its outputs is written.
 
     Raises:
         SofitError: the task, the data or the model cannot be had, or the grammar cannot constrain.
@@ -37,7 +47,17 @@ def evaluate_model(
     examples = load_examples(task, split, limit)
     model, tokenizer = load_for_inference(config)
     evaluator = Evaluator(task, examples, tokenizer, config.evaluation, model.config.vocab_size, split)
-    return list(evaluator.reports(model, when="after", step=0, constrained=constrained))
+    return list(evaluator.reports(model, when="after", step=0, constrained=constrained, on_progress=on_progress))
+
+
+def generation_settings(config: EvaluationConfig, max_new_tokens: int) -> GenerationSettings:
+    """Returns how to generate, as configured; `max_new_tokens` counts where the configuration leaves that open."""
+    return GenerationSettings(
+        max_new_tokens=config.max_new_tokens or max_new_tokens,
+        batch_size=config.batch_size,
+        sampling=Sampling(config.temperature, config.top_p),
+        seed=config.seed,
+    )
 
 
 def load_examples(task: Task, split: str, limit: int | None = None) -> list[Example]:
@@ -67,9 +87,7 @@ class Evaluator:
         self._task, self._tokenizer, self._split = task, tokenizer, split
         self._prompts = tokenize_prompts(task, examples, tokenizer)
         self._masks = TokenMasks(tokenizer, vocab_size)
-        self._settings = GenerationSettings(
-            max_new_tokens=config.max_new_tokens or _enough_tokens(self._prompts, tokenizer), batch_size=config.batch_size
-        )
+        self._settings = generation_settings(config, enough_tokens(self._prompts, tokenizer))
 
     def reports(
         self,
@@ -78,31 +96,41 @@ class Evaluator:
         when: Literal["before", "step", "after"],
         step: int,
         constrained: bool | None,
-        on_progress: Callable[[int], None] = lambda done: None,
+        on_progress: Callable[[EvaluationProgress], None] = lambda progress: None,
     ) -> Iterator[Report]:
-        """Generates greedily and scores: without the grammar and then with it, or only as `constrained` says."""
+        """Generates and scores: without the grammar and then with it, or only as `constrained` says."""
         for is_constrained in [False, True] if constrained is None else [constrained]:
-            start = time.monotonic()
-            matchers = grammar_matchers(self._task, self._prompts, self._masks) if is_constrained else None
-            generated, counts = generate(model, self._prompts, self._settings, self._tokenizer.eos_ids, matchers, on_progress)
-            seconds = time.monotonic() - start
-            predictions = to_predictions(self._prompts, generated, self._tokenizer)
-            yield Report(
-                when=when,
-                step=step,
-                split=self._split,
-                constrained=is_constrained,
-                scores=self._task.score(predictions),
-                predictions=predictions,
-                seconds=seconds,
-                details={
-                    "new_tokens": counts.tokens,
-                    "new_tokens_per_second": counts.tokens / seconds,
-                    "unfinished": sum(not output.finished for output in generated),
-                    "max_new_tokens": self._settings.max_new_tokens,
-                    **(_grammar_details(counts) if is_constrained else {}),
-                },
-            )
+            n = len(self._prompts)
+            begun = EvaluationProgress(when=when, step=step, constrained=is_constrained, done=0, n=n)
+            yield self._report(model, begun, on_progress)
+
+    def _report(self, model: Decoder, begun: EvaluationProgress, on_progress: Callable[[EvaluationProgress], None]) -> Report:
+        def tell(done: int) -> None:
+            on_progress(replace(begun, done=done))
+
+        start = time.monotonic()
+        tell(0)
+        matchers = grammar_matchers(self._task, self._prompts, self._masks) if begun.constrained else None
+        generated, counts = generate(model, self._prompts, self._settings, self._tokenizer.eos_ids, matchers, tell)
+        seconds = time.monotonic() - start
+        predictions = to_predictions(self._prompts, generated, self._tokenizer)
+        return Report(
+            when=begun.when,
+            step=begun.step,
+            split=self._split,
+            constrained=begun.constrained,
+            scores=self._task.score(predictions),
+            predictions=predictions,
+            seconds=seconds,
+            details={
+                "new_tokens": counts.tokens,
+                "new_tokens_per_second": counts.tokens / seconds,
+                "unfinished": sum(not output.finished for output in generated),
+                "max_new_tokens": self._settings.max_new_tokens,
+                **_drawing_details(self._settings),
+                **(_grammar_details(counts) if begun.constrained else {}),
+            },
+        )
 
 
 def grammar_matchers(task: Task, prompts: Sequence[TokenizedPrompt], masks: TokenMasks) -> list[Matcher]:
@@ -125,6 +153,13 @@ def to_predictions(
     ]
 
 
+def _drawing_details(settings: GenerationSettings) -> dict[str, float]:
+    """Returns how tokens were drawn; at temperature 0 none were."""
+    drawing = settings.sampling
+    drawn = {"top_p": drawing.top_p, "seed": settings.seed} if drawing.temperature > 0 else {}
+    return {"temperature": drawing.temperature, **drawn}
+
+
 def _grammar_details(counts: GenerationCounts) -> dict[str, float]:
     """Returns how much the grammar had to say.
 
@@ -138,7 +173,7 @@ def _grammar_details(counts: GenerationCounts) -> dict[str, float]:
     }
 
 
-def _enough_tokens(prompts: Sequence[TokenizedPrompt], tokenizer: "Tokenizer") -> int:
+def enough_tokens(prompts: Sequence[TokenizedPrompt], tokenizer: "Tokenizer") -> int:
     """Returns the length of the longest target, its end token and some more."""
     targets = tokenizer.encode_continuations([prompt.lead + prompt.example.target for prompt in prompts])
     return round_up(round((max(map(len, targets)) + 1) * _SPARE_TOKENS), 16)

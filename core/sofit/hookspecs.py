@@ -12,7 +12,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from sofit.grammar import Grammar
-    from sofit.run import Outcome, Report, Run, StepRecord
+    from sofit.run import EvaluationProgress, Outcome, Report, Run, StepRecord
     from sofit.task import Task
 
 hookspec = pluggy.HookspecMarker("sofit")
@@ -42,6 +42,11 @@ def sofit_train_start(run: "Run", first_step: int) -> None:
 @hookspec
 def sofit_step_end(run: "Run", step: "StepRecord") -> None:
     """Called after each optimiser step."""
+
+
+@hookspec
+def sofit_evaluate_progress(run: "Run", progress: "EvaluationProgress") -> None:
+    """Called when an evaluation begins, and then whenever one of its outputs is written."""
 
 
 @hookspec

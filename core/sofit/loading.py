@@ -21,7 +21,9 @@ def load_decoder(pretrained: "Pretrained", dtype: str = "float32") -> Decoder:
 
 def load_for_inference(config: Config) -> "tuple[Decoder, Tokenizer]":
     """Loads the configured model in the dtype to compute in, and its tokenizer."""
+    from sofit.compilation_cache import use_compilation_cache
     from sofit.pretrained import load_pretrained
 
+    use_compilation_cache()
     pretrained = load_pretrained(config.model)
     return load_decoder(pretrained, parse_precision(config.trainer.mp).compute), pretrained.tokenizer

@@ -63,6 +63,21 @@ class StepRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluationProgress:
+    """How far an evaluation has come."""
+
+    when: Literal["before", "step", "after"]
+    step: int
+    """The steps taken before it."""
+    constrained: bool
+    """Whether the grammar chooses among the model's tokens."""
+    done: int
+    """Outputs that are written."""
+    n: int
+    """Outputs to write."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """One evaluation."""
 

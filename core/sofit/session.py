@@ -106,6 +106,7 @@ class Session:
             when=when,
             step=self._last_step if step is None else step,
             constrained=self.run.config.evaluation.constrained,
+            on_progress=lambda progress: self._manager.hook.sofit_evaluate_progress(run=self.run, progress=progress),
         )
         told = []
         for report in reports:

@@ -86,6 +86,13 @@ def error(result: subprocess.CompletedProcess[str]) -> str:
         ),
         (["tasks", "vigo"], "No task is called 'vigo'. Installed: viggo. Did you mean 'viggo'?"),
         (["data", "export", "--data", "nowhere", "out.jsonl"], "There is no data at nowhere."),
+        (
+            ["generate", "--temperature", "-1", "x"],
+            "command line: evaluation.temperature must be a number of at least 0. Got -1.",
+        ),
+        (["eval", "--top-p", "0"], "command line: evaluation.top_p must be a number above 0, at most 1. Got 0."),
+        (["generate", "--seed", "3", "x"], "--top-p and --seed decide what is drawn, and at temperature 0 nothing is."),
+        (["generate", "-"], "The standard input holds no text"),
         (["generate", "-", "text"], "Give texts, or - for the standard input, not both."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

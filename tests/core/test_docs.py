@@ -44,6 +44,7 @@ def test_the_example_of_every_hook_runs(hook: str, tmp_path: Path):
         "sofit_register_observers": lambda: float((tmp_path / "lowest_loss.txt").read_text()) == make_step(1).loss,
         "sofit_train_start": lambda: (tmp_path / "started.txt").read_text() == "viggo from step 1 to 10\n",
         "sofit_step_end": lambda: not (tmp_path / "steep.txt").exists(),
+        "sofit_evaluate_progress": lambda: (tmp_path / "evaluating.txt").read_text() == "before 0: 20 of 20\n",
         "sofit_evaluate_end": lambda: len((tmp_path / "unfinished-before-0.txt").read_text().split()) == 19,
         "sofit_checkpoint_saved": lambda: (tmp_path / "copies" / "1").is_dir(),
         "sofit_should_stop": lambda: stop_reason is None,

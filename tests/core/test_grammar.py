@@ -141,8 +141,26 @@ def test_a_grammar_that_does_not_compile_is_an_error_that_names_it(tmp_path: Pat
     path.write_text("start: missing", encoding="utf-8")
     with pytest.raises(SofitError, match=r"broken\.lark.*does not compile.*missing"):
         Grammar.from_file(path).accepts("x")
-    with pytest.raises(SofitError, match="Cannot read"):
+    with pytest.raises(SofitError, match="There is no grammar file"):
         Grammar.from_file(tmp_path / "absent.lark")
+    with pytest.raises(SofitError, match=r"Cannot read the grammar .*: Is a directory\."):
+        Grammar.from_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('start: "a" (\n', "1:13: Unclosed parenthesis."),
+        ('start: "a"\n  | fooo\nfoo: "b"', "2:5: 'fooo' is used but not defined. Did you mean 'foo'?"),
+        ('strt: "a"', "There is no rule 'start', which says what a whole output is."),
+        ('start: "a" |\n x y z', "2:4: Unexpected token"),
+    ],
+)
+def test_what_is_wrong_with_a_grammar_is_said_in_one_line_with_its_place(text: str, message: str):
+    with pytest.raises(SofitError) as raised:
+        Grammar("wrong", text).accepts("a")
+    assert str(raised.value).startswith(f"Grammar 'wrong' does not compile: {message}")
+    assert "\n" not in str(raised.value)
 
 
 def test_terminals_that_only_clash_when_joined_are_an_error_and_no_traceback():

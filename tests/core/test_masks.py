@@ -1,11 +1,17 @@
 """The grammar's say in decoding, with the real tokenizer."""
 
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from sofit import Grammar, SofitError
 from sofit.decoding.masks import WORD_BITS, Matcher, TokenMasks, free_text_slices, is_allowed
 from sofit.pretrained import Pretrained
+from sofit_grammars import builtin_grammar
 
 # Recursion, an enumeration and bounded free text: what output grammars are made of.
 CALLS = Grammar(
@@ -78,6 +84,65 @@ def test_only_the_end_may_follow_a_whole_output(masks: TokenMasks, smollm2: Pret
     assert matcher.accept(tokens) == len(tokens)
     assert _allowed(matcher).tolist() == [smollm2.tokenizer.eos_id]
     assert matcher.accept([smollm2.tokenizer.eos_id]) == 1
+
+
+def test_the_end_may_not_come_before_the_output_is_whole(masks: TokenMasks, smollm2: Pretrained):
+    matcher = masks.matcher(CALLS, " ")
+    for token in smollm2.tokenizer.encode_continuation(" inform(name[<Tetris>])"):
+        assert smollm2.tokenizer.eos_id not in _allowed(matcher)
+        assert matcher.accept([smollm2.tokenizer.eos_id]) == 0
+        assert matcher.accept([token]) == 1
+
+
+def test_each_of_several_end_tokens_may_end_an_output(smollm2: Pretrained):
+    tokenizer = replace(smollm2.tokenizer, eos_ids=(smollm2.tokenizer.eos_id, 0))
+    matcher = TokenMasks(tokenizer, VOCAB_SIZE).matcher(CALLS)
+    matcher.accept(tokenizer.encode_continuation("request()"))
+    assert _allowed(matcher).tolist() == sorted(tokenizer.eos_ids)
+    assert [matcher.copy().accept([end]) for end in tokenizer.eos_ids] == [1, 1]
+
+
+def test_free_text_holds_no_special_token(masks: TokenMasks, smollm2: Pretrained):
+    added = [token["id"] for token in json.loads(smollm2.tokenizer.json)["added_tokens"]]
+    # Its text, "<|im_start|>", would be free text like any other.
+    matcher = masks.matcher(Grammar("anything", "start: /.{1,20}/"))
+    assert added
+    assert not set(_allowed(matcher)) & set(added)
+
+
+def test_a_token_that_is_refused_leaves_a_matcher_where_it_was(masks: TokenMasks, smollm2: Pretrained):
+    matcher, untouched = masks.matcher(CALLS), masks.matcher(CALLS)
+    assert matcher.accept(smollm2.tokenizer.encode_continuation("[")) == 0
+    assert _allowed(matcher).tolist() == _allowed(untouched).tolist()
+
+
+def test_a_matcher_that_llguidance_gave_up_is_an_error_and_not_a_mask(masks: TokenMasks, smollm2: Pretrained):
+    matcher = masks.matcher(CALLS)
+    with pytest.raises(SofitError, match="The grammar's matcher failed"):
+        matcher._consume(smollm2.tokenizer.encode_continuation("[")[0])
+    with pytest.raises(SofitError, match="The grammar's matcher failed"):
+        _allowed(matcher)
+
+
+def test_a_mask_overwrites_what_stood_in_its_place(masks: TokenMasks):
+    clean, dirty = np.zeros(VOCAB_SIZE // WORD_BITS, np.int32), np.full(VOCAB_SIZE // WORD_BITS, -1, np.int32)
+    for words in (clean, dirty):
+        masks.matcher(CALLS).fill(words)
+    assert clean.tolist() == dirty.tolist()
+    assert clean.any()
+
+
+@pytest.mark.parametrize("lead", ["", " "])
+def test_masks_leave_real_targets_as_their_tokenizer_splits_them(
+    masks: TokenMasks, smollm2: Pretrained, shared_data: Path, lead: str
+):
+    # Otherwise the grammar would correct what a model has learnt from them.
+    tokenizer, matcher = smollm2.tokenizer, masks.matcher(builtin_grammar("viggo"), lead)
+    with (shared_data / "viggo" / "validation.csv").open(encoding="utf-8", newline="") as file:
+        targets = [row["mr"] for row in csv.DictReader(file)][:200]
+    for target in targets:
+        tokens = [*tokenizer.encode_continuation(lead + target), tokenizer.eos_id]
+        assert matcher.copy().accept(tokens) == len(tokens), target
 
 
 def test_copies_go_their_own_ways(masks: TokenMasks, smollm2: Pretrained):

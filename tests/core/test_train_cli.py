@@ -158,6 +158,23 @@ def test_generate_writes_a_line_for_each_text(lora_run: Path, workplace: Path, m
     assert all(ViggoTask.grammar is not None and ViggoTask.grammar.problem(line) is None for line in lines)
 
 
+def test_drawing_is_decided_by_the_seed_and_stays_in_the_grammar(
+    lora_run: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    drawing = ["--temperature", "1.5", "--top-p", "0.9", "--seed"]
+    written = [invoke("generate", "--model", "lora", *drawing, seed, "Have you played Doom?") for seed in ("1", "1", "2")]
+    assert written[0] == written[1] != written[2]
+    assert all(ViggoTask.grammar is not None and ViggoTask.grammar.problem(text.rstrip("\n")) is None for text in written)
+    shown = json.loads(invoke("eval", "--model", "lora", "--format", "json", *drawing, "1"))
+    (entry,) = shown["evaluations"]
+    assert {key: entry["details"][key] for key in ("temperature", "top_p", "seed")} == {
+        "temperature": 1.5,
+        "top_p": 0.9,
+        "seed": 1,
+    }
+
+
 def test_a_killed_run_goes_on_as_if_it_had_never_stopped(lora_run: Path, workplace: Path, tiny_model_folder: Path) -> None:
     command = [sys.executable, "-m", "sofit", *long_run(tiny_model_folder, "killed")]
     killed = workplace / "killed"

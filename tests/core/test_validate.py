@@ -47,6 +47,11 @@ def write(path: Path, lines: Sequence[str | bytes]) -> Path:
         ("inform(release_year[2007], name[Portal])", "SOF101", 28, "name", None),
         ("inform(name[Portal], name[Portal 2])", "SOF102", 22, "name", None),
         ("inform(name[Portal], rating[excelent])", "SOF001", 29, "excelent", "excellent"),
+        ("inform(name[Portal], esrb[Teen])", "SOF001", 27, "Teen", "T (for Teen)"),
+        ("inform(name[Portal], rating[god], genres[puzzle])", "SOF001", 29, "god", "good"),
+        ("inform(name[Portal], release_yaer[2007])", "SOF001", 22, "release_yaer", "release_year"),
+        ("inform(name[Portal], rating[good]", "SOF003", 34, "", ")"),
+        ("inform(name[Portal], rating[good)", "SOF002", 33, "", "]"),
         ("inform(name[Portal, release_year[2007])", "SOF002", 19, "", "]"),
         ("inform(name[Portal], release_year[2007", "SOF003", 39, "", "])"),
         (GOOD + " I hope this helps!", "SOF004", 41, " I hope this helps!", None),
@@ -63,6 +68,7 @@ def test_each_mistake_is_named_with_its_line_column_and_the_right_word(
     assert (finding["file"], finding["line"], finding["record"]) == (str(path), 2, 2)
     assert (finding["code"], finding["column"], finding["offset"]) == (code, column, column - 1)
     assert (finding["found"], finding["suggestion"], finding["severity"]) == (found, suggestion, "error")
+    assert repr(suggestion) in finding["message"] or not suggestion
     assert run(path).exit_code == 1
 
 
@@ -135,6 +141,7 @@ def test_an_empty_file_fails_unless_it_is_allowed(tmp_path: Path):
     path = write(tmp_path / "out.txt", [])
     result = run(path)
     assert result.exit_code == 2
+    assert result.stderr.startswith("error: ")
     assert "holds no output" in result.stderr
     assert run(path, "--allow-empty").exit_code == 0
 
@@ -151,6 +158,16 @@ def test_a_missing_file_a_missing_grammar_and_contrary_options_are_errors(tmp_pa
     app.command()(validate)
     assert "--grammar" in str(CliRunner().invoke(app, [str(path)]).exception)
     assert "Did you mean 'viggo'" in str(CliRunner().invoke(app, [str(path), "--grammar", "vigo"]).exception)
+
+
+def test_a_grammar_that_does_not_compile_is_the_only_thing_said(tmp_path: Path):
+    path = write(tmp_path / "out.txt", [GOOD])
+    (tmp_path / "my.lark").write_text("start: end", encoding="utf-8")
+    app = typer.Typer()
+    app.command()(validate)
+    result = CliRunner().invoke(app, [str(path), "--grammar", str(tmp_path / "my.lark")])
+    assert "my.lark' does not compile: 1:8: 'end' is used but not defined." in str(result.exception)
+    assert result.output == ""
 
 
 def test_a_broken_file_fails_and_the_others_are_judged_all_the_same(tmp_path: Path):

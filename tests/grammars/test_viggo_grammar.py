@@ -83,5 +83,5 @@ def test_it_is_registered_by_the_stem_of_its_file_and_compiled_once_for_all():
 
 
 def test_a_grammar_that_is_not_there_is_an_error():
-    with pytest.raises(SofitError, match=r"Cannot read the grammar .*nothing\.lark"):
+    with pytest.raises(SofitError, match=r"There is no grammar file .*nothing\.lark"):
         builtin_grammar("nothing")

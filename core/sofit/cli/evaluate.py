@@ -1,12 +1,15 @@
 """`sofit eval`: how good a model is at a task."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sofit.cli import options
 from sofit.cli.tables import show_scores
+
+if TYPE_CHECKING:
+    from sofit.run import EvaluationProgress
 
 
 def evaluate(
@@ -20,6 +23,9 @@ def evaluate(
         int | None, typer.Option(help="The most examples, the first ones; --set evaluation.limit=null takes all.")
     ] = None,
     constrained: options.Constrained = None,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    seed: options.DrawingSeed = None,
     output_format: Annotated[Literal["table", "json"], typer.Option("--format", help="What to print.")] = "table",
     predictions: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write every prediction with its scores to this JSONL file.")
@@ -40,13 +46,26 @@ def evaluate(
         config=config,
         settings=settings,
         plugin=plugin,
-        overrides={"evaluation.split": split, "evaluation.limit": limit, "evaluation.constrained": constrained},
+        overrides={
+            "evaluation.split": split,
+            "evaluation.limit": limit,
+            "evaluation.constrained": constrained,
+            **options.drawing(temperature, top_p, seed),
+        },
     )
     from sofit.evaluate import evaluate_model
+    from sofit.generation_progress import GenerationProgress
     from sofit.outputs import JsonLines, as_json, evaluation_entry, prediction_entries, tabulate, write_text
 
     asked = loaded.evaluation
-    reports = evaluate_model(loaded, plugins, split=asked.split, limit=asked.limit, constrained=asked.constrained)
+    with GenerationProgress() as shown:
+
+        def show(progress: "EvaluationProgress") -> None:
+            shown.show(_column(progress.constrained), progress.done, progress.n)
+
+        reports = evaluate_model(
+            loaded, plugins, split=asked.split, limit=asked.limit, constrained=asked.constrained, on_progress=show
+        )
     entries = [evaluation_entry(report) for report in reports]
     if predictions is not None:
         write_text(predictions, "")
@@ -57,5 +76,9 @@ def evaluate(
         about = {"task": chosen.name, "model": loaded.model, "data": {"source": chosen.data, "demo": chosen.is_demo}}
         typer.echo(as_json({**about, "evaluations": entries}, indent=2))
         return
-    columns = {"constrained" if entry["constrained"] else "unconstrained": entry for entry in entries}
+    columns = {_column(entry["constrained"]): entry for entry in entries}
     show_scores(tabulate(columns, chosen.headline), is_demo=chosen.is_demo)
+
+
+def _column(constrained: bool) -> str:
+    return "constrained" if constrained else "unconstrained"

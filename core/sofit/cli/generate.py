@@ -16,6 +16,9 @@ def generate(
     task: options.Task = None,
     model: options.Model = None,
     constrained: options.Constrained = True,
+    temperature: options.Temperature = None,
+    top_p: options.TopP = None,
+    seed: options.DrawingSeed = None,
     config: options.ConfigFile = None,
     settings: options.Settings = None,
     plugin: options.PluginFiles = None,
@@ -27,10 +30,27 @@ def generate(
     if "-" in texts and texts != ["-"]:
         raise SofitError("Give texts, or - for the standard input, not both.")
     inputs = [line.rstrip("\n") for line in sys.stdin] if texts == ["-"] else texts
+    if not inputs:
+        raise SofitError("The standard input holds no text to write an output for.")
     loaded, plugins = options.configure_for_model(
-        task=task, data=None, model=model, config=config, settings=settings, plugin=plugin, overrides={}
+        task=task,
+        data=None,
+        model=model,
+        config=config,
+        settings=settings,
+        plugin=plugin,
+        overrides=options.drawing(temperature, top_p, seed),
     )
     from sofit.generate import generate_texts
+    from sofit.generation_progress import GenerationProgress
 
-    for output in generate_texts(loaded, plugins, inputs, constrained=bool(constrained)):
+    with GenerationProgress() as progress:
+        outputs = generate_texts(
+            loaded,
+            plugins,
+            inputs,
+            constrained=bool(constrained),
+            on_progress=lambda done: progress.show("generating", done, len(inputs)),
+        )
+    for output in outputs:
         typer.echo(output)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from sofit.errors import SofitError
+
 if TYPE_CHECKING:
     from sofit.config import Config
     from sofit.plugins import Plugins
@@ -39,6 +41,15 @@ Constrained = Annotated[
     bool | None,
     typer.Option("--constrained/--no-constrained", help="Let the grammar choose among the model's tokens, or not."),
 ]
+Temperature = Annotated[
+    float | None,
+    typer.Option("--temperature", help="How freely tokens are drawn: 0 takes the likeliest one, and is the default."),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option("--top-p", help="With --temperature: draw only from the likeliest tokens that reach this probability together."),
+]
+DrawingSeed = Annotated[int | None, typer.Option("--seed", help="With --temperature: decides what is drawn.")]
 
 
 def load(files: Sequence[str]) -> "Plugins":
@@ -103,4 +114,13 @@ def configure_for_model(
         if task is not None and task != load_config(config).task:
             settings = ["task_options={}", "data=null", *settings]
     overrides = {"task": task, "data": data, "model": model, **overrides}
-    return configure(config=config, settings=settings, plugin=plugin, overrides=overrides)
+    loaded, plugins = configure(config=config, settings=settings, plugin=plugin, overrides=overrides)
+    has_drawing_options = overrides.get("evaluation.top_p") is not None or overrides.get("evaluation.seed") is not None
+    if has_drawing_options and loaded.evaluation.temperature == 0:
+        raise SofitError("--top-p and --seed decide what is drawn, and at temperature 0 nothing is. Give --temperature too.")
+    return loaded, plugins
+
+
+def drawing(temperature: float | None, top_p: float | None, seed: int | None) -> dict[str, Any]:
+    """Returns the options of drawing by configuration key."""
+    return {"evaluation.temperature": temperature, "evaluation.top_p": top_p, "evaluation.seed": seed}

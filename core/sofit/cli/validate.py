@@ -100,7 +100,8 @@ def validate(
 
             stream.write(counts(result.summary, judge.titles))
         stream.flush()
-    typer.echo(str(result.summary), err=True)
+    if result.summary.n or not result.failures:
+        typer.echo(str(result.summary), err=True)
     for failure in result.failures:
         typer.echo(f"error: {failure}", err=True)
     raise typer.Exit(_exit_code(result, min_valid, exit_zero))
@@ -135,6 +136,7 @@ def _judge(
         chosen = plugins.tasks[grammar]() if grammar is not None and has_task else None
     language = plugins.grammar(grammar) if grammar is not None else chosen.grammar if chosen else None
     assert language is not None, "a task without a grammar of its own was dealt with"
+    _ = language.recogniser  # A grammar that does not compile is an error before anything is read.
     return Judge(language, chosen, select, ignore)
 
 

@@ -1,10 +1,13 @@
 """Saying what is wrong with a text that is not in the language, where, and what was probably meant."""
 
+import re
+
 from sofit.errors import nearest
 from sofit.grammar.problem import EMPTY, TRAILING_TEXT, TRUNCATED, UNEXPECTED_CHARACTER, UNEXPECTED_TOKEN, Problem
 from sofit.grammar.recogniser import END, Recogniser, Stop
 from sofit.grammar.terminals import Terminals
 
+_WORD = re.compile(r"\w+")
 _LISTED = 14
 _LONGEST_EXCERPT = 40
 _MOST_CLOSING_TOKENS = 5
@@ -89,8 +92,10 @@ def _unexpected(text: str, stop: Stop, recogniser: Recogniser, terminals: Termin
     choices = terminals.closed(names)
     rest = text[offset:]
     if not rest:
-        message = f"The output ends too early. Expected {listing(expected)}."
-        return Problem.at(text, offset, TRUNCATED, message, expected=expected, suggestion=closing(stack, recogniser, terminals))
+        closers = closing(stack, recogniser, terminals)
+        hint = f" {closers!r} would complete it." if closers else ""
+        message = f"The output ends too early. Expected {listing(expected)}.{hint}"
+        return Problem.at(text, offset, TRUNCATED, message, expected=expected, suggestion=closers)
     begun = tuple(choice for choice in choices if choice.startswith(rest))
     if begun:
         message = f"The output ends in the middle of a word: {rest!r}. Expected {listing(begun)}."
@@ -135,7 +140,8 @@ def _nearest(text: str, offset: int, choices: tuple[str, ...], terminals: Termin
         end += 1
     for segment in dict.fromkeys((text[offset:end] or word, word)):
         begun = [choice for choice in choices if choice.casefold().startswith(segment.casefold())]
-        meant = nearest(segment, choices) or (begun[0] if len(begun) == 1 else None)
+        inside = [choice for choice in choices if segment.casefold() in _WORD.findall(choice.casefold())]
+        meant = nearest(segment, choices) or next((ones[0] for ones in (begun, inside) if len(ones) == 1), None)
         if meant is not None:
             return segment, meant
     return word, None

@@ -51,8 +51,12 @@ class Grammar:
             if path.suffix != ".json":
                 return cls(path.stem, text, str(path))
             return cls.from_json_schema(json.loads(text), name=path.stem, path=str(path))
-        except (OSError, ValueError, RecursionError) as error:
-            raise SofitError(f"Cannot read the grammar {path}: {error}") from error
+        except FileNotFoundError as error:
+            raise SofitError(f"There is no grammar file {path}.") from error
+        except OSError as error:
+            raise SofitError(f"Cannot read the grammar {path}: {error.strerror}.") from error
+        except (ValueError, RecursionError) as error:
+            raise SofitError(f"Cannot read the grammar {path}: {error}.") from error
 
     @classmethod
     def from_json_schema(
@@ -89,7 +93,10 @@ class Grammar:
             with set_warnings_ignored():
                 return lark.Lark(self.text, parser="lalr", keep_all_tokens=True, propagate_positions=True)
         except (lark.exceptions.LarkError, ValueError, OSError) as error:
-            raise SofitError(f"Grammar {self.path or self.name!r} does not compile: {str(error).strip()}") from error
+            from sofit.grammar.compile_error import compile_error
+
+            reason = compile_error(self.text, error)
+            raise SofitError(f"Grammar {self.path or self.name!r} does not compile: {reason}") from error
 
     @functools.cached_property
     def recogniser(self) -> Recogniser:

@@ -24,6 +24,7 @@ _CLASSES = {
     "2019-09": "Draft201909Validator",
     "2020-12": "Draft202012Validator",
 }
+_BEFORE_PUNYCODE = ("draft-04", "draft-06")
 _NEW = ("2019-09", "2020-12")
 
 
@@ -61,6 +62,11 @@ def validator_class(schema: Schema) -> "type[Validator]":
 def asserts_formats(schema: Schema) -> bool:
     """Whether `format` decides validity: it may up to draft 7, and is a mere note from 2019-09 on."""
     return not any(draft in str(schema.get("$schema", "")) for draft in _NEW)
+
+
+def reads_punycode(schema: Schema) -> bool:
+    """Whether a `hostname` is checked for what its labels after "xn--" stand for, as from draft 7 on."""
+    return not any(draft in str(schema.get("$schema", "")) for draft in _BEFORE_PUNYCODE)
 
 
 def ignores_siblings_of_references(schema: Schema) -> bool:

@@ -14,10 +14,12 @@ from sofit.grammar.flaw import Flaw
 from sofit.grammar.grammar import Grammar
 from sofit.grammar.problem import SCHEMA_VIOLATION, Problem
 from sofit.grammar.recogniser import Recogniser
-from sofit.json_schema.dialects import Schema, asserts_formats, rewrite, validator_class
+from sofit.json_schema.dialects import Schema, asserts_formats, reads_punycode, rewrite, validator_class
 from sofit.json_schema.ecma_regex import UnknownSyntax, translate
+from sofit.json_schema.formats import DESCRIBED, has_format
+from sofit.json_schema.hostnames import is_hostname, is_international_hostname
 from sofit.json_schema.json_text import JSON, read_json, span_of
-from sofit.json_schema.masks import ENFORCED_FORMATS, Masks, make_masks, parts
+from sofit.json_schema.masks import Masks, make_masks, parts
 from sofit.json_schema.spelling import spell
 
 if TYPE_CHECKING:
@@ -151,7 +153,7 @@ class JsonSchemaGrammar(Grammar):
             return part
 
         # A registry of its own, so that no reference is looked up on the network.
-        checker = _format_checker() if self.formats else None
+        checker = _format_checker(reads_punycode(self.schema)) if self.formats else None
         exact = validators.extend(validator_class(self.schema), {"multipleOf": _multiple_of})
         return exact(rewrite(self.schema, change), registry=REGISTRY, format_checker=checker)
 
@@ -185,27 +187,27 @@ def _python(expression: str) -> str:
 
 
 @functools.cache
-def _format_checker() -> "FormatChecker":
-    """Returns a checker of the formats that the masks enforce, by the same engine, so that both give the same verdict."""
+def _format_checker(punycode: bool) -> "FormatChecker":
+    """Returns a checker of the formats that are known; `punycode` tells how a `hostname` is read."""
     from jsonschema import FormatChecker
 
+    checks: dict[str, Callable[[str], bool]] = {name: functools.partial(has_format, name) for name in DESCRIBED}
+    checks |= {"regex": _is_expression, "idn-hostname": is_international_hostname}
+    if punycode:
+        checks["hostname"] = is_hostname
     checker = FormatChecker(formats=())
-    for name in sorted(ENFORCED_FORMATS):
-        checker.checks(name)(_format_check(name))
-    checker.checks("regex")(_is_expression)
+    for name, check in checks.items():
+        checker.checks(name)(_of_texts(check))
     return checker
 
 
-def _format_check(name: str) -> Any:
-    schema = {"type": "string", "format": name}
-    options = {"json_allowed_escapes": '"\\nrtbfu'}
-    matcher = ByteMatcher(json.dumps({"grammars": [{"json_schema": {**schema, "x-guidance": options}}]}))
-    return lambda value: not isinstance(value, str) or matcher.accepts(json.dumps(value, ensure_ascii=False))
+def _of_texts(check: Callable[[str], bool]) -> Callable[[object], bool]:
+    return lambda value: not isinstance(value, str) or check(value)
 
 
-def _is_expression(value: Any) -> bool:
+def _is_expression(text: str) -> bool:
     try:
-        translate(value if isinstance(value, str) else "")
+        translate(text)
     except UnknownSyntax:
         return False
     return True
@@ -230,7 +232,10 @@ def _describe(text: str, error: "ValidationError") -> Problem:
         name = next((key for key in instance if key not in known), None)
     start, end = span_of(text, list(error.absolute_path), name)
     found = text[start:end]
-    suggestion = nearest(found, expected) if error.validator in ("enum", "const", "additionalProperties") else None
+    # Without their quotation marks, which all names share.
+    names = {text.strip('"'): text for text in expected}
+    is_choice = error.validator in ("enum", "const", "additionalProperties")
+    suggestion = names.get(nearest(found.strip('"'), names) or "") if is_choice else None
     said = error.message if len(error.message) <= _LONGEST_MESSAGE else error.message[:_LONGEST_MESSAGE] + "…"
     place = error.json_path + (f".{name}" if name is not None else "")
     message = f"{place}: {said}.{f' Did you mean {suggestion}?' if suggestion else ''}"

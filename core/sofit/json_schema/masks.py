@@ -14,19 +14,12 @@ from typing import Any
 from sofit.grammar.engine import ByteMatcher, compile_flaws
 from sofit.grammar.flaw import Flaw
 from sofit.grammar.walks import GivesUp, random_output
-from sofit.json_schema.dialects import Schema, ignores_siblings_of_references, rewrite, with_whole_numbers
+from sofit.json_schema.dialects import Schema, ignores_siblings_of_references, reads_punycode, rewrite, with_whole_numbers
 from sofit.json_schema.ecma_regex import UnknownSyntax, translate
+from sofit.json_schema.formats import DESCRIBED, expressions
 
-ENFORCED_FORMATS = frozenset(["date-time", "date", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri"])
-"""The formats that llguidance knows."""
-
-_OTHER_FORMATS = frozenset(
-    [
-        *("idn-email", "idn-hostname", "uri-reference", "iri", "iri-reference", "uri-template"),
-        *("json-pointer", "relative-json-pointer", "regex"),
-    ]
-)
-"""The formats of JSON Schema that it does not know."""
+_NOT_DESCRIBED = frozenset(["idn-email", "idn-hostname", "relative-json-pointer", "regex"])
+"""The formats of JSON Schema that no expression describes whole, in every draft alike."""
 
 _CONTENT = frozenset(["contentEncoding", "contentMediaType"])
 _NUMBERS = frozenset(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"])
@@ -71,9 +64,13 @@ def make_masks(schema: Schema, *, formats: bool) -> Masks:
         part.pop("x-guidance", None)
         if "$ref" in part and drops_siblings:
             part = {key: value for key, value in part.items() if key in ("$ref", "definitions", "$schema")}
-        if not formats or part.get("format") not in ENFORCED_FORMATS | _OTHER_FORMATS:
-            # A format of nobody's is a note.
-            part.pop("format", None)
+        form = part.pop("format", None)
+        if formats and form in DESCRIBED and not (form == "hostname" and reads_punycode(schema)):
+            patterns = [{"pattern": f"^(?:{expression})$"} for expression in expressions(form)]
+            part["allOf"] = [*part.get("allOf", ()), *patterns]
+        elif formats and form in _NOT_DESCRIBED | DESCRIBED.keys():
+            # Any other format is a note.
+            flaws.append(Flaw("schema", f"{pointer}: the format {form!r} is not enforced.", _REMEDY))
         part = _with_bounds_of_today(part)
         flaws.extend(Flaw("schema", f"{pointer}: {reason}", _REMEDY) for reason in _unenforced(part, is_old=is_old))
         if isinstance(part.get("pattern"), str):
@@ -122,8 +119,6 @@ def _refusals(masks: Masks) -> list[Flaw]:
 
 def _unenforced(part: Schema, *, is_old: bool) -> Iterator[str]:
     """Yields what llguidance takes without a word and does not enforce."""
-    if part.get("format") in _OTHER_FORMATS:
-        yield f"the format {part['format']!r} is not enforced."
     if is_old and _CONTENT & part.keys():
         yield "whether contentEncoding and contentMediaType decide is left open by the draft."
     is_closed = part.get("additionalProperties") is False and not part.get("patternProperties")

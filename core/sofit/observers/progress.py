@@ -4,17 +4,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from sofit.generation_progress import LOG_EVERY_SECONDS, GenerationProgress, make_bar
 from sofit.hookspecs import hookimpl
 from sofit.outputs.comparison import occasion
 from sofit.outputs.results import demo_notice, example_counts
 from sofit.outputs.times import duration
-from sofit.run import Outcome, Report, Run, StepRecord
+from sofit.run import EvaluationProgress, Outcome, Report, Run, StepRecord
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-LOG_EVERY_SECONDS = 10.0
 _NEWEST_WEIGHT = 0.1
 _SHOWN_METRICS = 3
 
@@ -26,6 +26,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._bar: Bar | None = None
         self._bar_task: TaskID | None = None
+        self._generation = GenerationProgress(self._stream)
         self._first_step = 1
         self._seconds_per_step = 0.0
         self._last_line = 0.0
@@ -45,6 +46,7 @@ class Progress:
         self._first_step = first_step
         if self._stream.isatty():
             self._start_bar(run, first_step)
+        self._generation = GenerationProgress(self._stream, self._bar)
 
     @hookimpl
     def sofit_step_end(self, run: Run, step: StepRecord) -> None:
@@ -60,6 +62,12 @@ class Progress:
         elif step.step in (self._first_step, run.last_step) or now - self._last_line >= LOG_EVERY_SECONDS:
             self._last_line = now
             self._say(f"step {step.step}/{run.last_step}  {figures}")
+
+    @hookimpl
+    def sofit_evaluate_progress(self, progress: EvaluationProgress) -> None:
+        """Moves the bar of the evaluation on, which stands below that of the steps."""
+        name = occasion(progress.when, progress.step, progress.constrained)
+        self._generation.show(name, progress.done, progress.n)
 
     @hookimpl
     def sofit_evaluate_end(self, run: Run, report: Report) -> None:
@@ -87,12 +95,6 @@ class Progress:
             self._stream.flush()
 
     def _start_bar(self, run: Run, first_step: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        figures = TextColumn("{task.fields[figures]}")
-        # The elapsed time moves even while the first step compiles, which takes long.
-        columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), figures)
-        self._bar = Progress(*columns, console=Console(file=self._stream))
-        self._bar_task = self._bar.add_task("", total=run.last_step, completed=first_step - 1, figures="")
+        self._bar = make_bar(self._stream)
+        self._bar_task = self._bar.add_task("step", total=run.last_step, completed=first_step - 1, figures="")
         self._bar.start()

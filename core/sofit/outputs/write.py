@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sofit.config import EvaluationConfig
 from sofit.outputs.comparison import compare
 from sofit.outputs.entries import same_evaluation
 from sofit.outputs.files import JsonLines, as_json, write_text
@@ -30,6 +31,7 @@ def write_outputs(run: Run, outcome: Outcome) -> dict[str, Any]:
     card = {
         "results": results,
         "comparison": comparison,
+        "decoding": _decoding(run.config.evaluation),
         "demo_notice": demo_notice(run.task),
         "description": run.task.description,
         "counts": example_counts(run),
@@ -38,3 +40,10 @@ def write_outputs(run: Run, outcome: Outcome) -> dict[str, Any]:
     write_text(run.folder / "report.html", report_page(run, results, comparison, steps, judged))
     write_text(run.folder / "README.md", render("README.md.jinja", card))
     return results
+
+
+def _decoding(config: EvaluationConfig) -> str:
+    if config.temperature == 0:
+        return "greedy decoding"
+    nucleus = f" and top-p {config.top_p:g}" if config.top_p < 1 else ""
+    return f"drawn at temperature {config.temperature:g}{nucleus}"

@@ -125,7 +125,10 @@ class _Rows:
         name = next((name for name in names if name in row), None)
         if name is None:
             wanted = "none of the fields " + ", ".join(names) if self.output_field is None else f"no field {self.output_field!r}"
-            raise SofitError(f"{where}: the row has {wanted}. Its fields: {', '.join(map(str, row))}. Name one with --field.")
+            raise SofitError(
+                f"{where}: the row has {wanted}. Its fields: {', '.join(map(str, row))}. Name one with --field,"
+                " or take each line for an output as it stands: --format-in lines."
+            )
         return name
 
     def _text(self, row: dict[str, Any], name: str, where: str) -> str:

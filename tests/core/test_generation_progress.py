@@ -1,0 +1,86 @@
+"""Whoever waits for outputs sees how far they are: on a terminal, in a log, and within a training run."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from recorded_run import make_report, make_run, make_step
+
+from sofit import generation_progress
+from sofit.generation_progress import GenerationProgress
+from sofit.observers.progress import Progress
+from sofit.run import EvaluationProgress, Outcome
+
+
+class Terminal(io.StringIO):
+    """What takes itself for a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    return Terminal()
+
+
+def show_all(progress: GenerationProgress, n: int = 40) -> None:
+    for name in ("unconstrained", "constrained"):
+        for done in range(n + 1):
+            progress.show(name, done, n)
+
+
+def test_a_terminal_gets_a_bar_that_is_taken_away(terminal: Terminal):
+    with GenerationProgress(terminal) as progress:
+        show_all(progress)
+    text = terminal.getvalue()
+    assert "unconstrained" in text
+    assert re.search(r"constrained.* 0/40", text)
+    assert text.endswith("\x1b[2K\x1b[?25h\r"), "the row is erased, and the cursor is back"
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 2.0
+        return now
+
+    monkeypatch.setattr(generation_progress.time, "monotonic", clock)
+    stream = io.StringIO()
+    show_all(GenerationProgress(stream), 12)
+    assert stream.getvalue().splitlines() == [
+        "unconstrained: 5/12  0.5 outputs/s  0:14 left",
+        "unconstrained: 10/12  0.5 outputs/s  0:04 left",
+        "constrained: 5/12  0.5 outputs/s  0:14 left",
+        "constrained: 10/12  0.5 outputs/s  0:04 left",
+    ]
+
+
+def test_what_is_done_at_once_leaves_no_line():
+    stream = io.StringIO()
+    show_all(GenerationProgress(stream))
+    assert stream.getvalue() == ""
+
+
+def test_an_evaluation_has_a_bar_beside_that_of_the_steps(tmp_path: Path, terminal: Terminal):
+    run, progress = make_run(tmp_path), Progress(terminal)
+    progress.sofit_train_start(run, 1)
+    for done in range(21):
+        progress.sofit_evaluate_progress(EvaluationProgress(when="before", step=0, constrained=True, done=done, n=20))
+        if done == 10:
+            assert progress._bar is not None
+            progress._bar.refresh()
+    progress.sofit_evaluate_end(run, make_report("before", 0, right=1, constrained=True))
+    progress.sofit_step_end(run, make_step(1))
+    progress.sofit_train_end(run, Outcome(status="finished", step=1))
+    text = terminal.getvalue()
+    assert re.search(r"before, constrained\D+10/20", re.sub(r"\x1b\[[0-9;]*m", "", text))
+    assert "outputs/s" in text
+    left = text.rpartition("\x1b[2K")[2]
+    assert "1/10" in left
+    assert "/20" not in left, "the bar of the evaluation is gone"
