@@ -10,7 +10,7 @@ accepts an empty list.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sofit_json.functions import Function
@@ -26,8 +26,7 @@ _KINDS = {str: "string", bool: "boolean", int: "number", float: "number", list: 
 def mismatch(calls: Any, accepted: Sequence[Accepted], functions: Sequence[Function]) -> str:
     """Says why calls are not those that are accepted; "" where they are. Their order does not count."""
     if not isinstance(calls, list) or len(calls) != len(accepted):
-        found = len(calls) if isinstance(calls, list) else "no list of"
-        return f"{found} calls where {len(accepted)} are wanted"
+        return f"{len(calls) if isinstance(calls, list) else 'no list of'} calls where {len(accepted)} are wanted"
     left = list(calls)
     for wanted in accepted:
         reasons = [_call_mismatch(call, wanted, functions) for call in left]
@@ -37,16 +36,25 @@ def mismatch(calls: Any, accepted: Sequence[Accepted], functions: Sequence[Funct
     return ""
 
 
-def accepting(calls: Sequence[Mapping[str, Any]]) -> list[Accepted]:
-    """Returns what accepts these calls alone."""
-    return [{call["name"]: {name: [_listed(value)] for name, value in call["arguments"].items()}} for call in calls]
+def accepting(call: Mapping[str, Any]) -> Accepted:
+    """Returns what accepts this call alone."""
+    return {call["name"]: {name: [_in_objects(value, lambda part: [[part]])] for name, value in call["arguments"].items()}}
 
 
-def shortest(accepted: Sequence[Any], *, may_be_absent: bool) -> list[Any]:
-    """Returns accepted values as they are written, those to prefer first; nothing where the parameter is better left out."""
-    if "" in accepted and may_be_absent:
+def choices(accepted: Any, *, may_be_absent: bool) -> list[Any]:
+    """Returns accepted values as they are written, the first one first; none where the parameter is better left out."""
+    values = accepted if isinstance(accepted, list) else [accepted]
+    if "" in values and may_be_absent:
         return []
-    return [_unlisted(value) for value in accepted if value != ""] or ([""] if accepted else [[]])
+    first = [_in_objects(value, lambda part: choices(part, may_be_absent=True)[:1]) for value in values if value != ""]
+    return first or ([""] if values else [[]])
+
+
+def _in_objects(value: Any, change: Callable[[Any], list[Any]]) -> Any:
+    """Changes what stands under each name of an object, or of the objects in a list; leaves out where `change` gives none."""
+    if isinstance(value, list):
+        return [_in_objects(part, change) if isinstance(part, dict) else part for part in value]
+    return {name: one for name, part in value.items() for one in change(part)} if isinstance(value, dict) else value
 
 
 def _call_mismatch(call: Any, wanted: Accepted, functions: Sequence[Function]) -> str:
@@ -57,16 +65,13 @@ def _call_mismatch(call: Any, wanted: Accepted, functions: Sequence[Function]) -
     arguments = call.get("arguments")
     if not isinstance(arguments, dict):
         return f"{name} has no arguments"
-    for parameter in function.required:
-        if parameter not in arguments:
-            return f"{name} lacks {parameter}"
     for parameter, value in arguments.items():
         if parameter not in accepted or parameter not in function.properties:
             return f"{name} has {parameter}"
         if not _is_accepted(value, accepted[parameter], function.properties[parameter].get("type")):
             return f"{name} has the wrong {parameter}"
-    missing = [parameter for parameter, values in accepted.items() if parameter not in arguments and "" not in values]
-    return f"{name} lacks {missing[0]}" if missing else ""
+    wanted_names = [*function.required, *(parameter for parameter, values in accepted.items() if "" not in values)]
+    return next((f"{name} lacks {parameter}" for parameter in wanted_names if parameter not in arguments), "")
 
 
 def _is_accepted(value: Any, accepted: Sequence[Any], declared: Any) -> bool:
@@ -78,21 +83,19 @@ def _is_accepted(value: Any, accepted: Sequence[Any], declared: Any) -> bool:
     kind = _KINDS[type(value)]
     if kind not in (expected, meant):
         return False
-    # Where the answers are of another type than declared, they are names of variables, or null.
-    if expected not in (None, meant):
+    if expected not in (None, meant):  # Answers of another type than declared are names of variables, or null.
         return any(comparable(value) == comparable(one) for one in accepted)
     if kind == "object":
-        return any(_object_matches(value, one) for one in accepted if one != "")
+        return any(_object_matches(value, one) for one in accepted)
     if kind == "array":
-        return any(_array_matches(value, one if isinstance(one, list) else []) for one in accepted)
+        return any(_array_matches(value, one or []) for one in accepted)
     return any(_same(value, one) for one in accepted)
 
 
 def _array_matches(values: Sequence[Any], wanted: Sequence[Any]) -> bool:
-    if len(values) != len(wanted):
-        return False
-    pairs = zip(values, wanted, strict=True)
-    return all(_object_matches(value, one) if isinstance(one, dict) else _same(value, one) for value, one in pairs)
+    pairs = list(zip(values, wanted, strict=False))
+    is_same = all(_object_matches(value, one) if isinstance(one, dict) else _same(value, one) for value, one in pairs)
+    return len(values) == len(wanted) and is_same
 
 
 def _object_matches(value: Any, wanted: Any) -> bool:
@@ -106,27 +109,5 @@ def _object_matches(value: Any, wanted: Any) -> bool:
 
 def _same(value: Any, wanted: Any) -> bool:
     if isinstance(value, str) and isinstance(wanted, str):
-        return _plain(value) == _plain(wanted)
+        value, wanted = (_IGNORED.sub("", text).lower().replace("'", '"') for text in (value, wanted))
     return comparable(value) == comparable(wanted)
-
-
-def _plain(text: str) -> str:
-    return _IGNORED.sub("", text).lower().replace("'", '"')
-
-
-def _listed(value: Any) -> Any:
-    """Puts the values of an object, or of objects in a list, into lists of one, as accepted values are written."""
-    if isinstance(value, list):
-        return [_listed(part) if isinstance(part, dict) else part for part in value]
-    return {name: [part] for name, part in value.items()} if isinstance(value, dict) else value
-
-
-def _unlisted(value: Any) -> Any:
-    """Takes the first accepted value under each name of an object, or of objects in a list."""
-    if isinstance(value, list):
-        return [_unlisted(part) if isinstance(part, dict) else part for part in value]
-    if not isinstance(value, dict):
-        return value
-    lists = {name: one if isinstance(one, list) else [one] for name, one in value.items()}
-    chosen = {name: shortest(one, may_be_absent=True) for name, one in lists.items()}
-    return {name: one[0] for name, one in chosen.items() if one}

@@ -10,14 +10,11 @@ from collections.abc import Mapping, Sequence
 from string import Formatter
 from typing import Any
 
-from sofit import SofitError
+from sofit import Record, SofitError
 from sofit_json.demo_words import NUMBERS, SLOTS, TEMPLATES, WORDS
 
 SIZES = {"train": 1200, "validation": 240, "test": 240}
 """Examples in each split."""
-
-Row = tuple[str, Mapping[str, Any]]
-"""A text and the value that it means."""
 
 
 def _schema() -> dict[str, Any]:
@@ -39,7 +36,7 @@ DEMO_SCHEMA = json.dumps(_schema())
 
 
 @functools.cache
-def demo_split(split: str, seed: int) -> Sequence[Row]:
+def demo_split(split: str, seed: int) -> Sequence[Record]:
     """Returns the rows of a split. No text occurs twice, in one split or in two.
 
     Raises:
@@ -48,7 +45,7 @@ def demo_split(split: str, seed: int) -> Sequence[Row]:
     if split not in SIZES:
         raise SofitError(f"The demo set has no split {split!r}. It has: {', '.join(SIZES)}.")
     rng = random.Random(seed)
-    rows: dict[str, Row] = {}
+    rows: dict[str, Record] = {}
     while len(rows) < sum(SIZES.values()):
         core, row = _draw(rng.choice(list(TEMPLATES)), rng)
         rows.setdefault(core, row)
@@ -58,7 +55,7 @@ def demo_split(split: str, seed: int) -> Sequence[Row]:
     return drawn[start : start + SIZES[split]]
 
 
-def _draw(intent: str, rng: random.Random) -> tuple[str, Row]:
+def _draw(intent: str, rng: random.Random) -> tuple[str, Record]:
     """Returns a row, and its text without politeness and punctuation, which two rows must not share."""
     template = rng.choice(TEMPLATES[intent])
     said: dict[str, str] = {}
@@ -68,7 +65,8 @@ def _draw(intent: str, rng: random.Random) -> tuple[str, Row]:
     core = template.format(**said)
     text = rng.choice(("", "", "", "please ", "hey, ", "could you ")) + core
     ending = "?" if text.startswith("could") else rng.choice((".", "", "!"))
-    return core, (text[0].upper() + text[1:] + ending, {"intent": intent, "slots": slots})
+    fields = {"text": text[0].upper() + text[1:] + ending, "json": {"intent": intent, "slots": slots}}
+    return core, Record(fields, "")
 
 
 def _value(name: str, rng: random.Random) -> tuple[str, Any]:

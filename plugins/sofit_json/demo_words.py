@@ -96,7 +96,7 @@ WORDS: Mapping[str, Any] = {
         'the door code is "4711"', "nobody is at home",
     ),
     "event": (
-        "lunch", "a dentist's visit", "choir", "a walk", "chess", "the tax talk", "a haircut", "football", "coffee", "the concert",
+        "lunch", "choir", "a walk", "chess", "the tax talk", "a haircut", "football", "coffee", "the concert",
     ),
     "day": ("today", "tomorrow", "on Monday", "on Tuesday", "on Wednesday", "on Friday", "on Sunday", "next week", "on 3 May"),
     "genre": (

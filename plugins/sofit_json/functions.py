@@ -1,8 +1,7 @@
-"""Functions that a model may call: their documents, and the JSON Schema of the calls.
+"""Functions that a model may call, and the JSON Schema of its calls: a list, in which the order does not count.
 
-    [{"name": "math.factorial", "arguments": {"number": 5}}]
-
-A list of calls, in which the order does not count: several where several are asked for, none where no function fits.
+{"name": "f", "parameters": {"type": "dict", "properties": {"ids": {"type": "ArrayList", "items": {"type": "long"}}}}}
+[{"name": "f", "arguments": {"ids": [1, 2]}}]                   several calls where several are asked for, [] where none fits
 """
 
 import json
@@ -11,12 +10,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from sofit import Record, SofitError
-from sofit_json.declared_types import to_json_schema
+from sofit_json.values import field_value
 
 FUNCTION_FIELDS = ("function", "functions", "tools")
 """Where a row has its functions."""
 
-_SCHEMA_WORDS = frozenset(["type", "properties", "required", "$ref", "anyOf", "oneOf", "allOf", "additionalProperties", "$defs"])
+_NAMES = {
+    "string": ("string", "str", "char", "character"),
+    "integer": ("integer", "int", "long", "short", "byte", "bigint"),
+    "number": ("number", "float", "double"),
+    "boolean": ("boolean", "bool"),
+    "array": ("array", "list", "tuple", "arraylist", "set", "queue", "stack"),
+    "object": ("object", "dict", "hashmap", "hashtable", "map"),
+    "null": ("null", "none"),
+}
+_TYPES = {name: type_ for type_, names in _NAMES.items() for name in names}
+"""What JSON Schema calls the types of Python, Java and JavaScript, in lower case."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +35,14 @@ class Function:
     name: str
     description: str
     parameters: Mapping[str, Any]
-    """A JSON Schema, with what its document says of each parameter."""
+    """A JSON Schema, with what the document says of each parameter."""
     unknown_types: tuple[str, ...] = ()
-    """"parameter: type" of each type that is no JSON Schema's; such a parameter takes any value."""
+    """"place: type" of each type that JSON Schema has no name for; any value may stand there."""
 
     @property
     def properties(self) -> Mapping[str, Mapping[str, Any]]:
         """The schema of each parameter."""
-        return self.parameters.get("properties", {})
+        return self.parameters["properties"]
 
     @property
     def required(self) -> Sequence[str]:
@@ -42,73 +51,77 @@ class Function:
 
 
 def read_functions(record: Record) -> tuple[Function, ...]:
-    """Returns the functions of a row: documents of BFCL, tools of OpenAI, or either as JSON text.
+    """Returns the functions of a row: documents of BFCL or tools of OpenAI, as JSON or its text.
 
     Raises:
-        SofitError: a document has no name, or is none; names the row.
+        SofitError: there is no list of functions with names; names the row.
     """
     field = next(name for name in FUNCTION_FIELDS if record.fields.get(name) is not None)
-    documents = parsed(record, field)
+    documents = field_value(record, field)
     if not isinstance(documents, list):
         raise SofitError(f"{record.where}: field {field!r} must be a list of functions. Got {type(documents).__name__}.")
-    return tuple(_function(document, record, field) for document in documents)
-
-
-def parsed(record: Record, field: str) -> Any:
-    """Returns the value of a field, read as JSON where it is text.
-
-    Raises:
-        SofitError: the text is no JSON; names the row.
-    """
-    value = record.fields[field]
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(record.text(field))
-    except (ValueError, RecursionError) as error:
-        raise SofitError(f"{record.where}: field {field!r} is text that is no JSON: {error}.") from error
+    functions = []
+    for document in documents:
+        document = document.get("function", document) if isinstance(document, Mapping) else {}
+        parameters = document.get("parameters") or {}
+        if not isinstance(document.get("name"), str) or not isinstance(parameters, Mapping):
+            raise SofitError(f"{record.where}: field {field!r} must hold functions with a name and parameters. Got {document}.")
+        unknown: list[str] = []
+        schema = to_json_schema({"type": "object", "properties": {}, **parameters}, unknown, document["name"])
+        functions.append(Function(document["name"], document.get("description") or "", schema, tuple(unknown)))
+    return tuple(functions)
 
 
 def calls_schema(functions: Sequence[Function]) -> str:
     """Returns the schema of a list of calls of these functions, as text."""
-    definitions = {str(index): _with_references_below(function.parameters, index) for index, function in enumerate(functions)}
-    calls = [_call_schema(function.name, {"$ref": f"#/$defs/{index}"}) for index, function in enumerate(functions)]
-    content: dict[str, Any] = {"items": {"anyOf": calls}} if calls else {"maxItems": 0}
+    calls, definitions = [], {}
+    for index, function in enumerate(functions):
+        properties = {"name": {"const": function.name}, "arguments": {"$ref": f"#/$defs/{index}"}}
+        calls.append({"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False})
+        definitions[str(index)] = _with_references_below(function.parameters, f"#/$defs/{index}")
+    content = {"items": {"anyOf": calls}} if calls else {"maxItems": 0}
     return json.dumps({"type": "array", **content, "$defs": definitions}, ensure_ascii=False)
 
 
-def _call_schema(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    properties = {"name": {"const": name}, "arguments": arguments}
-    return {"type": "object", "properties": properties, "required": ["name", "arguments"], "additionalProperties": False}
+def to_json_schema(document: Mapping[str, Any], unknown: list[str], place: str) -> dict[str, Any]:
+    """Returns the JSON Schema of parameters, or of one; what type is unknown is added to `unknown`, with its place."""
+    # Arrow puts a null where nothing is said; only a default may be null itself.
+    schema = {key: value for key, value in document.items() if value is not None or key == "default"}
+    for key, part in schema.items():
+        if key in ("properties", "$defs", "definitions") and isinstance(part, Mapping):
+            named = {name: value for name, value in part.items() if value is not None}
+            schema[key] = {name: to_json_schema(value, unknown, f"{place}.{name}") for name, value in named.items()}
+        elif key in ("anyOf", "oneOf", "allOf", "prefixItems"):
+            schema[key] = [to_json_schema(value, unknown, place) for value in part]
+        elif key in ("items", "additionalProperties") and isinstance(part, Mapping):
+            schema[key] = to_json_schema(part, unknown, place)
+    declared = schema.pop("type", None) or "any"
+    names = [str(name) for name in declared] if isinstance(declared, list) else [str(declared)]
+    types = [_TYPES.get(name.lower()) for name in names]
+    if all(types):
+        schema["type"] = types if isinstance(declared, list) else types[0]
+    unknown += [f"{place}: {name}" for name in names if name.lower() not in (*_TYPES, "any")]
+    if schema.get("type") == "array" and not any(isinstance(value, list) for value in schema.get("enum", [[]])):
+        # Values that stand where those of the list would are meant for its elements.
+        schema["items"] = {**schema.get("items", {}), "enum": schema.pop("enum")}
+    if "properties" in schema:
+        schema.setdefault("additionalProperties", False)
+    # Below a parameter, "required" may be a switch of its own; and a name that is not declared cannot be given.
+    required = schema.pop("required", None)
+    if isinstance(required, list):
+        schema["required"] = [name for name in required if name in schema.get("properties", required)]
+    if schema.get("default", "") is None and isinstance(schema.get("type"), str):
+        schema["type"] = [schema["type"], "null"]
+        schema |= {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    schema.pop("optional", None)
+    return schema
 
 
-def _with_references_below(value: Any, index: int) -> Any:
-    """Leaves out what only the prompt needs, and leads references to where the schema stands among the others."""
+def _with_references_below(value: Any, place: str) -> Any:
+    """Leads the references of a schema to where it stands among others."""
     if isinstance(value, list):
-        return [_with_references_below(part, index) for part in value]
+        return [_with_references_below(part, place) for part in value]
     if not isinstance(value, Mapping):
         return value
-    lead = {"$ref": f"#/$defs/{index}{value['$ref'][1:]}"} if str(value.get("$ref", "")).startswith("#") else {}
-    return {key: _with_references_below(part, index) for key, part in value.items()} | lead
-
-
-def _function(document: Any, record: Record, field: str) -> Function:
-    if isinstance(document, Mapping) and isinstance(document.get("function"), Mapping):
-        document = document["function"]
-    if not isinstance(document, Mapping) or not isinstance(document.get("name"), str):
-        found = json.dumps(document, ensure_ascii=False, default=str)[:100]
-        raise SofitError(f"{record.where}: field {field!r} holds a function without a name: {found}.")
-    parameters = document.get("parameters") or {}
-    if isinstance(parameters, Mapping) and not _SCHEMA_WORDS & parameters.keys():
-        parameters = _from_flat(parameters)
-    unknown: list[str] = []
-    schema = to_json_schema({"type": "object", "properties": {}, **parameters}, unknown, document["name"])
-    return Function(document["name"], str(document.get("description") or ""), schema, tuple(unknown))
-
-
-def _from_flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Makes a schema of parameters that stand in no "properties"; those with a default, or said to be optional, may be left out."""
-    is_optional = {
-        name: "default" in document or "optional" in str(document.get("type")).lower() for name, document in parameters.items()
-    }
-    return {"type": "object", "properties": parameters, "required": [name for name in parameters if not is_optional[name]]}
+    lead = {"$ref": f"{place}{value['$ref'][1:]}"} if str(value.get("$ref", "")).startswith("#") else {}
+    return {key: _with_references_below(part, place) for key, part in value.items()} | lead

@@ -8,17 +8,14 @@
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from sofit import Example, Prediction, Scores, SofitError
-from sofit_grammars import builtin_grammar
+from sofit import Example, Grammar, Prediction, Scores, SofitError
 from sofit_json.calls import mismatch
 from sofit_json.sources import CallRequest
-from sofit_json.values import comparable, leaves, read_json, schema_grammar
-
-JSON = builtin_grammar("json")
+from sofit_json.values import ANY, comparable, leaves
 
 NO_INTENT = "no intent"
 """Stands in the confusion matrix for the intent of an output that has none."""
@@ -28,8 +25,11 @@ _NOTHING = object()
 Fields = Counter[tuple[str, str]]
 """How often each (path, value) occurs."""
 
+Pairs = Sequence[tuple[Fields, Fields]]
+"""The expected and the found fields of each prediction."""
 
-def score_json(predictions: Sequence[Prediction], schema_of: Callable[[Example], str], *, per_field: bool) -> Scores:
+
+def score_json(predictions: Sequence[Prediction], grammar_for: Callable[[Example], Grammar], *, per_field: bool) -> Scores:
     """Scores predictions against the targets of their examples.
 
     Raises:
@@ -40,7 +40,7 @@ def score_json(predictions: Sequence[Prediction], schema_of: Callable[[Example],
     have_intents = all(_has_intent(value) for value in expected)
     per_example, confusion = [], {}
     for prediction, wanted, value in zip(predictions, expected, found, strict=True):
-        scores = _score(prediction, wanted, value, schema_of(prediction.example))
+        scores = _score(prediction, wanted, value, grammar_for(prediction.example))
         if have_intents:
             intent = value["intent"] if _has_intent(value) else NO_INTENT
             scores["intent_accuracy"] = float(intent == wanted["intent"])
@@ -50,13 +50,13 @@ def score_json(predictions: Sequence[Prediction], schema_of: Callable[[Example],
     metrics = {name: fmean(entry[name] for entry in per_example) for name in names}
     fields = [(_fields(wanted), _fields(value)) for wanted, value in zip(expected, found, strict=True)]
     if have_intents:
-        slots = [tuple(_under(side, "slots") for side in pair) for pair in fields]
+        slots = _only(fields, lambda path: path.startswith("slots."))
         metrics["slot_f1"] = precision_recall_f1(slots)[2]
     metrics |= dict(zip(("field_precision", "field_recall", "field_f1"), precision_recall_f1(fields), strict=True))
     return Scores(metrics=metrics | (_by_field(fields) if per_field else {}), per_example=per_example, confusion=confusion)
 
 
-def precision_recall_f1(pairs: Iterable[tuple[Fields, Fields]]) -> tuple[float, float, float]:
+def precision_recall_f1(pairs: Pairs) -> tuple[float, float, float]:
     """Returns precision, recall and F1 of fields, counted over all (expected, found) together; 1 where there are none at all."""
     right = wanted = written = 0
     for expected, found in pairs:
@@ -68,8 +68,8 @@ def precision_recall_f1(pairs: Iterable[tuple[Fields, Fields]]) -> tuple[float, 
     return right / max(written, 1), right / max(wanted, 1), 2 * right / (wanted + written)
 
 
-def _score(prediction: Prediction, wanted: Any, value: Any, schema: str) -> dict[str, Any]:
-    request, problem = prediction.example.input, schema_grammar(schema).problem(prediction.text)
+def _score(prediction: Prediction, wanted: Any, value: Any, grammar: Grammar) -> dict[str, Any]:
+    request, problem = prediction.example.input, grammar.problem(prediction.text)
     is_exact, reason, scores = _same(wanted, value), "", {}
     if isinstance(request, CallRequest):
         if request.accepted is None:
@@ -80,7 +80,7 @@ def _score(prediction: Prediction, wanted: Any, value: Any, schema: str) -> dict
             is_exact = _same(_in_order(wanted), _in_order(value))
         scores["call_match"] = float(not reason)
     scores |= {"exact_match": float(is_exact), "schema_valid": float(problem is None)}
-    scores["valid_json"] = float(JSON.accepts(prediction.text))
+    scores["valid_json"] = float(value is not _NOTHING)
     reasons = [str(text) for text in (problem, reason) if text]
     return scores | ({"problem": "; ".join(reasons)} if reasons else {})
 
@@ -94,10 +94,7 @@ def _target(example: Example) -> Any:
 
 
 def _value(text: str) -> Any:
-    try:
-        return read_json(text)
-    except ValueError:
-        return _NOTHING
+    return ANY.value(text) if ANY.accepts(text) else _NOTHING
 
 
 def _same(wanted: Any, value: Any) -> bool:
@@ -124,16 +121,18 @@ def _is_call(value: Any) -> bool:
     return isinstance(value, Mapping) and value.keys() == {"name", "arguments"} and isinstance(value["name"], str)
 
 
-def _under(fields: Fields, name: str) -> Fields:
-    return Counter({field: count for field, count in fields.items() if field[0].startswith(f"{name}.")})
+def _only(pairs: Pairs, is_counted: Callable[[str], bool]) -> Pairs:
+    """Leaves out the fields whose path does not count."""
+
+    def left(fields: Fields) -> Fields:
+        return Counter({field: count for field, count in fields.items() if is_counted(field[0])})
+
+    return [(left(expected), left(found)) for expected, found in pairs]
 
 
-def _by_field(pairs: Sequence[tuple[Fields, Fields]]) -> dict[str, float]:
+def _by_field(pairs: Pairs) -> dict[str, float]:
     """Returns the three of each field that a target has."""
     paths = dict.fromkeys(path for expected, _ in pairs for path, _ in expected)
-    metrics = {}
-    for path in paths:
-        of_path = [tuple(Counter({f: n for f, n in side.items() if f[0] == path}) for side in pair) for pair in pairs]
-        for name, value in zip(("precision", "recall", "f1"), precision_recall_f1(of_path), strict=True):
-            metrics[f"field_{name}[{path}]"] = value
-    return metrics
+    values = {path: precision_recall_f1(_only(pairs, path.__eq__)) for path in paths}
+    names = ("field_precision", "field_recall", "field_f1")
+    return {f"{name}[{path}]": value for path, three in values.items() for name, value in zip(names, three, strict=True)}
