@@ -47,7 +47,7 @@ def read_schema(data: str, schema: str) -> str:
             return schema_grammar(Grammar.from_file(path).text).text
     raise SofitError(
         f"The rows of {data} have no functions to call, so they need a JSON Schema, and there is no schema.json with them. Put"
-        " one there, or name one with --set task_options.schema=FILE. Functions stand in a field 'function', 'functions' or 'tools'."
+        " one there, or name one with --set task_options.schema=FILE. Functions stand in a field function, functions or tools."
     )
 
 

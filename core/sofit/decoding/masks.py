@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WORD_BITS = 32
 """Tokens in one word of a packed mask."""
 _CLOSERS = (b"])}>\"'", b"\"'])}>")
-"""What ends a part, first to be tried. In free text a bracket would go on for ever and a quote ends it, or the other way round."""
+"""What ends a part, in the orders to try. In free text a bracket may go on for ever where a quote ends it, or the other way."""
 _CLOSING_LENGTHS = (40, 400, 4000)
 _TEXT_CLASS = re.compile(r"(\[\^(?:\\.|[^\]\\])*\])(?:\{\d+,\d+\}|[+*])")
 
@@ -74,7 +74,7 @@ class Matcher:
         raise SofitError("The grammar offers no short way to complete an output that was cut off.")
 
     def _closed_by(self, order: Sequence[int], longest: int) -> list[int] | None:
-        """Goes on with the first token of `order` that may come, to the end; returns what it took, None where that is too much."""
+        """Goes on to the end with the first token of `order` that may come; returns what it took, None where that is too much."""
         tokens: list[int] = []
         while not self._matcher.is_accepting():
             if len(tokens) == longest:
