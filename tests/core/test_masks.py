@@ -168,3 +168,13 @@ def test_json_that_was_cut_off_is_completed_too(masks: TokenMasks, smollm2: Pret
     completed = text + smollm2.tokenizer.decode_continuation(matcher.closing())
     assert grammar.problem(completed) is None
     assert len(completed) <= len(text) + 40
+
+
+def test_a_number_that_was_cut_off_is_followed_by_what_must_come(masks: TokenMasks, smollm2: Pretrained):
+    numbers = {"a": {"type": "integer"}, "b": {"type": "integer"}}
+    grammar = Grammar.from_json_schema({"type": "object", "properties": numbers, "required": ["a", "b"]})
+    matcher = masks.matcher(grammar)
+    tokens = smollm2.tokenizer.encode_continuation('{"a": 12')
+    assert matcher.accept(tokens) == len(tokens)
+    completed = '{"a": 12' + smollm2.tokenizer.decode_continuation(matcher.closing())
+    assert grammar.problem(completed) is None

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 WORD_BITS = 32
 """Tokens in one word of a packed mask."""
-_CLOSERS = (b"])}>\"'", b"\"'])}>")
-"""What ends a part, in the orders to try. In free text a bracket may go on for ever where a quote ends it, or the other way."""
+_CLOSERS = (b"])}>\"'", b"\"'])}>", b"\"'])}>,:")
+"""What ends a part, in the orders to try. In free text a bracket may go on for ever where a quote ends it, or the other way
+round; and a number goes on for ever where only a comma ends it, since more must follow."""
 _CLOSING_LENGTHS = (40, 400, 4000)
 _TEXT_CLASS = re.compile(r"(\[\^(?:\\.|[^\]\\])*\])(?:\{\d+,\d+\}|[+*])")
 
