@@ -46,9 +46,10 @@ class Scores:
     """How good predictions are."""
 
     metrics: Mapping[str, float]
-    """Each metric by name, from 0 to 1, higher is better, averaged over the examples."""
+    """Each metric by name, from 0 to 1, higher is better: the mean of its values in `per_example`, or, where it has none there, a
+    measure of all predictions together, such as an F1 over the fields of all."""
     per_example: Sequence[Mapping[str, Any]] = ()
-    """The same metrics and whatever helps to understand them, an entry a prediction, in the order of the predictions."""
+    """The metrics of each prediction and whatever helps to understand them, in the order of the predictions."""
     confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """`confusion[expected][found]` counts classes of output (functions, intents); empty where a task has none."""
 

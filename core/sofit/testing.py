@@ -37,7 +37,8 @@ def check_task(task: Task) -> None:
     The class has every part; its splits "train" and "validation" are not empty, load alike twice, and name each example once;
     every target parses, breaks no rule of the task, and has a canonical form that parses and is its own; the grammar has no
     flaw for which it could not constrain generation (docs/grammars.md); no prompt depends
-    on the target or contains it; every metric gives the targets 1 and junk less, and is the mean of its values per example.
+    on the target or contains it; every metric gives the targets 1 and junk less, and is the mean of its values per example, if it
+    has them.
 
     Raises:
         AssertionError: lists every fault.
@@ -153,8 +154,10 @@ def _mixture_faults(task: Task, examples: Sequence[Example], text: str, best: Sc
     for name, value in mixed.metrics.items():
         alone = [(junk if index % 2 else best).per_example[index].get(name) for index in range(len(examples))]
         values = [entry[name] for entry in mixed.per_example if name in entry]
+        if not values:
+            continue  # A metric of all predictions together.
         if len(values) < len(examples):
-            yield f"metric {name!r} is missing in per_example"
+            yield f"metric {name!r} is missing in some entries of per_example"
         elif values != alone:
             yield f"metric {name!r} of one prediction depends on the other predictions"
         elif not math.isclose(value, math.fsum(values) / len(values), abs_tol=1e-9):

@@ -11,6 +11,7 @@ from recorded_run import RecordedRun, make_report, make_run, make_step
 
 from sofit import hookspecs, load_plugins
 from sofit.config_reference import as_markdown
+from sofit.scaffold import write_plugin
 from sofit.testing import check_task
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -53,10 +54,20 @@ def test_the_example_of_every_hook_runs(hook: str, tmp_path: Path):
     assert effects[hook]()
 
 
-def test_the_task_of_the_tutorial_keeps_the_contract(tmp_path: Path):
-    code = re.findall(r"```python\n(.*?)```", (DOCS / "write-a-task.md").read_text(), re.DOTALL)
-    (tmp_path / "lights.py").write_text(code[0])
-    plugins = load_plugins([tmp_path / "lights.py"])
+def test_the_tutorial_shows_the_package_that_plugin_new_writes(tmp_path: Path):
+    write_plugin("lights", tmp_path / "lights")
+    page = (DOCS / "write-a-task.md").read_text()
+    shown = [code for _, code in re.findall(r"```(python|lark)\n(.*?)```", page, re.DOTALL)]
+    source = tmp_path / "lights" / "src" / "sofit_lights"
+    files = [source / "task.py", source / "lights.lark", tmp_path / "lights" / "tests" / "test_lights.py"]
+    assert shown == [file.read_text() for file in files]
+    (row,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert row in (source / "rows" / "train.jsonl").read_text()
+
+
+def test_the_task_of_the_tutorial_keeps_the_contract_and_reads_data_of_the_users(tmp_path: Path):
+    write_plugin("lights", tmp_path / "lights")
+    plugins = load_plugins([tmp_path / "lights" / "src" / "sofit_lights" / "task.py"])
     check_task(plugins.task("lights")())
     rows = [f'{{"wish": "Dark hall, {number}!", "command": "light(hall, off)"}}\n' for number in range(20)]
     (tmp_path / "wishes.jsonl").write_text("".join(rows))
@@ -71,6 +82,6 @@ def test_the_table_of_settings_is_current():
 
 
 def test_every_link_between_the_pages_leads_somewhere():
-    pages = [*DOCS.glob("*.md"), DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"]
+    pages = [*DOCS.rglob("*.md"), DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
     assert [f"{page.name}: {link}" for page, link in links if not (page.parent / link).exists()] == []

@@ -375,3 +375,28 @@ def test_tables_of_json_are_written_by_the_masks(tmp_path: Path):
         csv.writer(file).writerow([written])
     with path.open(encoding="utf-8", newline="") as file:
         assert grammar.accepts(next(csv.reader(file))[0])
+
+
+def test_a_value_has_a_spelling_in_the_schemas_order_even_where_the_schema_cannot_constrain():
+    grammar = Grammar.from_json_schema({**WEATHER, "not": {"required": ["unit"]}})
+    assert grammar.flaws
+    assert grammar.spelling({"days": [1], "place": "é"}) == '{"place": "é", "days": [1]}'
+    assert grammar.spelling({"place": "é", "unit": "celsius"}) is None
+
+
+def test_half_of_a_character_has_no_spelling():
+    assert GRAMMAR.spelling({"place": "\ud83d"}) is None
+
+
+def test_nulls_that_stand_for_nothing_are_told_from_those_that_the_schema_wants():
+    nullable = {"type": ["string", "null"]}
+    grammar = Grammar.from_json_schema(
+        {
+            "type": "object",
+            "properties": {"a": nullable, "b": {"type": "string"}, "c": {"items": {"properties": {"d": {"type": "string"}}}}},
+            "required": ["a"],
+        }
+    )
+    assert grammar.without_invented_nulls({"a": None, "b": None, "c": [{"d": None}]}) == {"a": None, "c": [{}]}
+    assert grammar.without_invented_nulls({"a": "x", "b": None}) == {"a": "x"}
+    assert Grammar.from_json_schema({"enum": [{"x": None}]}).without_invented_nulls({"x": None}) == {"x": None}

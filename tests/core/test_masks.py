@@ -223,3 +223,23 @@ def test_grammars_of_different_schemas_have_masks_of_their_own(masks: TokenMasks
 def test_a_schema_that_masks_would_half_enforce_is_refused_with_the_reason(masks: TokenMasks):
     with pytest.raises(SofitError, match=r"cannot constrain decoding: .*uniqueItems.*It still validates"):
         masks.matcher(Grammar.from_json_schema({"type": "array", "uniqueItems": True}))
+
+
+@pytest.mark.parametrize("text", ["", '{"', '{"place": "Kö', '{"place": "[[', '{"place": "a", "days": [1', '{"place": "a\\'])
+def test_json_that_was_cut_off_is_completed_too(masks: TokenMasks, smollm2: Pretrained, text: str):
+    grammar = Grammar.from_json_schema(WEATHER)
+    matcher = masks.matcher(grammar)
+    assert matcher.accept(tokens := smollm2.tokenizer.encode_continuation(text) if text else []) == len(tokens)
+    completed = text + smollm2.tokenizer.decode_continuation(matcher.closing())
+    assert grammar.problem(completed) is None
+    assert len(completed) <= len(text) + 40
+
+
+def test_a_number_that_was_cut_off_is_followed_by_what_must_come(masks: TokenMasks, smollm2: Pretrained):
+    numbers = {"a": {"type": "integer"}, "b": {"type": "integer"}}
+    grammar = Grammar.from_json_schema({"type": "object", "properties": numbers, "required": ["a", "b"]})
+    matcher = masks.matcher(grammar)
+    tokens = smollm2.tokenizer.encode_continuation('{"a": 12')
+    assert matcher.accept(tokens) == len(tokens)
+    completed = '{"a": 12' + smollm2.tokenizer.decode_continuation(matcher.closing())
+    assert grammar.problem(completed) is None

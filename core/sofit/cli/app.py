@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sofit.cli import config, data, evaluate, generate, grammar, inspect, tasks, train, validate
+from sofit.cli import config, data, evaluate, generate, grammar, inspect, plugin, tasks, train, validate
 from sofit.errors import SofitError
 
 
@@ -70,6 +70,7 @@ def sofit(
 data_commands = typer.Typer(no_args_is_help=True, help="Write a task's data to files.")
 app.add_typer(data_commands, name="data")
 app.add_typer(grammar.app, name="grammar")
+app.add_typer(plugin.app, name="plugin")
 app.command("train", epilog="Example: sofit train --task viggo --data data/viggo --steps 100")(train.train)
 app.command("eval", epilog="Example: sofit eval --model runs/viggo-lora-1 --split test --limit 200")(evaluate.evaluate)
 app.command("generate", epilog='Example: sofit generate --model runs/viggo-lora-1 "Have you played Portal?"')(generate.generate)

@@ -22,22 +22,24 @@ if TYPE_CHECKING:
 
 WORD_BITS = 32
 """Tokens in one word of a packed mask."""
-_CLOSERS = b"])}>\"'"
-_LONGEST_CLOSING = 400
+_CLOSERS = (b"])}>\"'", b"\"'])}>", b"\"'])}>,:")
+"""What ends a part, in the orders to try. In free text a bracket may go on for ever where a quote ends it, or the other way
+round; and a number goes on for ever where only a comma ends it, since more must follow."""
+_CLOSING_LENGTHS = (40, 400, 4000)
 _TEXT_CLASS = re.compile(r"(\[\^(?:\\.|[^\]\\])*\])(?:\{\d+,\d+\}|[+*])")
 
 
 class Matcher:
     """Follows one output and knows what may come next."""
 
-    def __init__(self, matcher: "LLMatcher", word_count: int, closing_order: Sequence[int]):
+    def __init__(self, matcher: "LLMatcher", word_count: int, closing_orders: Sequence[Sequence[int]]):
         self._matcher = matcher
         self._words = np.zeros(word_count, np.int32)
-        self._closing_order = closing_order
+        self._closing_orders = closing_orders
 
     def copy(self) -> "Matcher":
         """Returns a matcher that stands where this one does and goes its own way."""
-        return Matcher(self._matcher.deep_copy(), len(self._words), self._closing_order)
+        return Matcher(self._matcher.deep_copy(), len(self._words), self._closing_orders)
 
     def accept(self, tokens: Sequence[int]) -> int:
         """Takes tokens up to the first one that the mask forbids, an end token included, and returns how many it took.
@@ -63,18 +65,27 @@ class Matcher:
         """Returns a short run of tokens that completes the output: what ends a part, wherever that may come.
 
         Raises:
-            SofitError: it led to no end within some hundred tokens.
+            SofitError: it led to no end within some thousand tokens.
         """
-        ahead, tokens = self.copy(), list[int]()
-        while not ahead._matcher.is_accepting():
-            if len(tokens) == _LONGEST_CLOSING:
-                raise SofitError("The grammar offers no short way to complete an output that was cut off.")
-            ahead.fill(ahead._words)
-            allowed = (token for token in self._closing_order if is_allowed(ahead._words, token))
+        for longest in _CLOSING_LENGTHS:
+            for order in self._closing_orders:
+                tokens = self.copy()._closed_by(order, longest)
+                if tokens is not None:
+                    return tokens
+        raise SofitError("The grammar offers no short way to complete an output that was cut off.")
+
+    def _closed_by(self, order: Sequence[int], longest: int) -> list[int] | None:
+        """Goes on to the end with the first token of `order` that may come; returns what it took, None where that is too much."""
+        tokens: list[int] = []
+        while not self._matcher.is_accepting():
+            if len(tokens) == longest:
+                return None
+            self.fill(self._words)
+            allowed = (token for token in order if is_allowed(self._words, token))
             # Where the text is forced, the only token may be a longer one.
             token = next(allowed, None)
-            tokens.append(_first_allowed(ahead._words) if token is None else token)
-            ahead._consume(tokens[-1])
+            tokens.append(_first_allowed(self._words) if token is None else token)
+            self._consume(tokens[-1])
         return tokens
 
     def _consume(self, token: int) -> None:
@@ -107,7 +118,7 @@ class TokenMasks:
             tokenizer.json, n_vocab=vocab_size, eos_token=list(tokenizer.eos_ids), slices=[]
         )
         self._word_count = -(-vocab_size // WORD_BITS)
-        self._closing_order = _closing_order(self._tokenizer)
+        self._closing_orders = [_closing_order(self._tokenizer, closers) for closers in _CLOSERS]
         self._compiled: dict[tuple[Grammar, str], Matcher] = {}
 
     def matcher(self, grammar: Grammar, lead: str = "") -> Matcher:
@@ -134,7 +145,7 @@ class TokenMasks:
         tokenizer = self._tokenizer.with_slices(free_text_slices(grammar))
         matcher = LLMatcher(tokenizer, grammar.constraint(lead), log_level=0, limits=limits())
         assert not matcher.is_error(), matcher.get_error()
-        return Matcher(matcher, self._word_count, self._closing_order)
+        return Matcher(matcher, self._word_count, self._closing_orders)
 
 
 def free_text_slices(grammar: Grammar) -> list[str]:
@@ -147,9 +158,9 @@ def free_text_slices(grammar: Grammar) -> list[str]:
     return [pattern for text in classes for pattern in (f"{text}{{1,20}}", f"{text}+")]
 
 
-def _closing_order(tokenizer: "LLTokenizer") -> list[int]:
+def _closing_order(tokenizer: "LLTokenizer", closers: bytes) -> list[int]:
     """Returns the tokens of one byte: what ends a part first, then letters and digits, then the rest."""
     rest = sorted(range(32, 127), key=lambda byte: (not chr(byte).isalnum(), byte))
-    in_order = dict.fromkeys([*_CLOSERS, *rest])
+    in_order = dict.fromkeys([*closers, *rest])
     tokens = [tokenizer.greedy_tokenize(chr(byte)) for byte in in_order]
     return [token[0] for token in tokens if len(token) == 1]

@@ -3,7 +3,8 @@
 import functools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -20,7 +21,7 @@ from sofit.json_schema.formats import DESCRIBED, has_format
 from sofit.json_schema.hostnames import is_hostname, is_international_hostname
 from sofit.json_schema.json_text import JSON, read_json, span_of
 from sofit.json_schema.masks import Masks, make_masks, parts
-from sofit.json_schema.spelling import spell
+from sofit.json_schema.spelling import spell, spell_in_order
 
 if TYPE_CHECKING:
     from jsonschema import FormatChecker
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _LONGEST_MESSAGE = 300
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -128,13 +130,29 @@ class JsonSchemaGrammar(Grammar):
         return read_json(text)
 
     def spelling(self, value: Any) -> str | None:
-        """Returns how the masks let a value be written, as a target should be; None where they do not."""
+        """Returns how a value is written, as a target should be: as the masks let it be; None where they do not.
+
+        A schema with flaws has no masks: there names follow the schema's order, and any value that it describes has a spelling.
+        """
         orders = [
             list(dict.fromkeys([*part["properties"], *part.get("required", ())]))
             for part in parts(self.schema)
             if "properties" in part
         ]
-        return spell(value, self._matcher, orders)
+        text = json.dumps(value, ensure_ascii=False)
+        if not self.accepts(text) or _SURROGATE.search(text):
+            return None
+        return spell_in_order(value, orders) if self.flaws else spell(value, self._matcher, orders)
+
+    def without_invented_nulls(self, value: Any) -> Any:
+        """Leaves out the nulls that Arrow puts where a row lacks a name that other rows of a table have.
+
+        A null stays where the schema wants one: of the values without nulls, with those under names that are required
+        somewhere, and with all, it is the first that the schema describes; without nulls if it describes none.
+        """
+        required = {name for part in parts(self.schema) for name in part.get("required", ())}
+        candidates = [_without_nulls(value, set()), _without_nulls(value, required), value]
+        return next((one for one in candidates if self.accepts(json.dumps(one))), candidates[0])
 
     @functools.cached_property
     def _matcher(self) -> ByteMatcher:
@@ -166,6 +184,13 @@ class JsonSchemaGrammar(Grammar):
             raise SofitError("The JSON Schema refers to itself without end, or the output nests too deep.") from error
         except Unresolvable as error:
             raise SofitError(f"The JSON Schema refers to what is not in it: {error}.") from error
+
+
+def _without_nulls(value: Any, kept: Set[str]) -> Any:
+    """Leaves out the names whose value is null, but for those to keep."""
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(part, kept) for name, part in value.items() if part is not None or name in kept}
+    return [_without_nulls(part, kept) for part in value] if isinstance(value, list) else value
 
 
 def _multiple_of(validator: Any, divisor: float, instance: Any, schema: Any) -> "Iterator[ValidationError]":

@@ -31,6 +31,11 @@ def spell(value: Any, matcher: ByteMatcher, orders: Sequence[Sequence[str]]) -> 
     return None
 
 
+def spell_in_order(value: Any, orders: Sequence[Sequence[str]]) -> str:
+    """Returns how a value is written where no masks tell: names in the schema's order."""
+    return json.dumps(_Speller(orders).in_order(value), ensure_ascii=False)
+
+
 class _Speller:
     def __init__(self, orders: Sequence[Sequence[str]]):
         self._orders = [dict(zip(names, range(len(names)), strict=True)) for names in orders]
@@ -46,6 +51,12 @@ class _Speller:
             for text in _spellings(value):
                 if (after := self._take(matcher, text)) is not None:
                     yield after, text
+
+    def in_order(self, value: Any) -> Any:
+        """Puts the names of a value into order, everywhere."""
+        if isinstance(value, Mapping):
+            return {name: self.in_order(part) for name, part in self._in_order(value).items()}
+        return [self.in_order(part) for part in value] if isinstance(value, list) else value
 
     def _in_order(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Puts names in the order in which the schema has most of them; others follow as they are."""

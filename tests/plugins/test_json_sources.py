@@ -1,0 +1,279 @@
+"""Rows of every kind become examples, function documents JSON Schemas, and every target has the one spelling of its schema."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sofit import Example, Record, SofitError
+from sofit.testing import check_task
+from sofit_json import JsonTask
+from sofit_json.functions import to_json_schema
+from sofit_json.sources import CallRequest, call_example, text_example
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "intent": {"type": "string"},
+        "note": {"type": ["string", "null"]},
+        "slots": {"type": "object", "properties": {"place": {"type": "string"}, "days": {"type": "number"}}},
+    },
+    "required": ["intent", "note"],
+    "additionalProperties": False,
+}
+AREA = {
+    "name": "geometry.area",
+    "description": "Area of a rectangle.",
+    "parameters": {
+        "type": "dict",
+        "properties": {"a": {"type": "float", "description": "A side."}, "b": {"type": "float"}, "unit": {"type": "string"}},
+        "required": ["a", "b"],
+    },
+}
+TOOL = {"type": "function", "function": {**AREA, "parameters": {**AREA["parameters"], "type": "object"}}}
+CALL = {"name": "geometry.area", "arguments": {"a": 2, "b": 3.5}}
+WRITTEN = '[{"name": "geometry.area", "arguments": {"a": 2, "b": 3.5}}]'
+
+
+def write(folder: Path, rows: list[Mapping[str, Any]], schema: Any = None) -> JsonTask:
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if schema is not None:
+        (folder / "schema.json").write_text(json.dumps(schema))
+    return JsonTask(data=str(folder))
+
+
+def test_a_target_has_the_schemas_order_one_spacing_and_its_unicode(tmp_path: Path):
+    value = {"slots": {"days": 2.0, "place": 'Ōsaka "south"'}, "note": None, "intent": "weather"}
+    written = '{"intent": "weather", "note": null, "slots": {"place": "Ōsaka \\"south\\"", "days": 2}}'
+    task = write(tmp_path, [{"text": "Hi", "json": value}, {"input": "Hi", "output": json.dumps(value)}], SCHEMA)
+    one, other = task.load("train")
+    assert one == Example(id="train-0", input="Hi", target=written, where=f"{tmp_path}/train.jsonl:1")
+    assert other.target == written
+    assert task.canonical(json.dumps(value, indent=1), one) == written
+    assert task.canonical("no JSON", one) == "no JSON"
+
+
+def test_a_schema_that_cannot_constrain_has_the_same_spelling(tmp_path: Path):
+    schema = {**SCHEMA, "not": {"required": ["weather"]}}
+    (example,) = write(tmp_path, [{"text": "Hi", "json": {"note": "x", "intent": "y"}}], schema).load("train")
+    assert example.target == '{"intent": "y", "note": "x"}'
+
+
+def test_nulls_that_arrow_puts_where_a_row_lacks_a_name_are_left_out_and_no_others():
+    value = {"intent": "x", "note": None, "slots": {"place": None, "days": 2.0}, "other": None}
+    record = Record({"text": "Hi", "json": value}, "hf:x:train:0")
+    example = text_example(record, "0", json.dumps(SCHEMA), is_of_arrow=True)
+    assert example.target == '{"intent": "x", "note": null, "slots": {"days": 2}}'
+    as_written = text_example(record, "0", json.dumps(SCHEMA), is_of_arrow=False)
+    assert json.loads(as_written.target) == value
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"question": "How large?", "function": [AREA], "ground_truth": [{"geometry.area": {"b": [3.5], "a": [2, 2.0]}}]},
+        {"question": [[{"role": "user", "content": "How large?"}]], "function": [AREA], "calls": [CALL]},
+        {"query": "How large?", "tools": json.dumps([TOOL]), "answers": json.dumps([CALL])},
+        {
+            "messages": [
+                {"role": "user", "content": "How large?"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"function": {"name": "geometry.area", "arguments": '{"b": 3.5, "a": 2}'}}],
+                },
+            ],
+            "tools": [TOOL],
+        },
+    ],
+)
+def test_every_kind_of_row_with_functions_becomes_the_same_example(fields: Mapping[str, Any]):
+    example = call_example(Record(dict(fields), "rows:3"), "0")
+    assert isinstance(example.input, CallRequest)
+    assert (example.input.text, example.target, example.where) == ("How large?", WRITTEN, "rows:3")
+    assert JsonTask().grammar_for(example).flaws == ()
+    assert "A side." in JsonTask().prompt(example)
+
+
+def test_of_accepted_values_the_target_takes_the_first_that_fits_and_leaves_out_what_may_be():
+    accepted = {"a": ["two", 2], "b": [3.5], "unit": ["cm", ""]}
+    row = {"question": "?", "function": [AREA], "ground_truth": [{"geometry.area": accepted}]}
+    assert call_example(Record(row, "rows:1"), "0").target == WRITTEN
+
+
+def test_no_call_is_a_target_and_without_any_answer_there_is_none():
+    row: dict[str, Any] = {"question": "?", "function": [AREA]}
+    targets = [
+        call_example(Record({**row, **more}, "rows:1"), "0").target
+        for more in ({"category": "irrelevance"}, {"answers": []}, {"function": [], "answers": []}, {"category": "relevance"})
+    ]
+    assert targets == ["[]", "[]", "[]", ""]
+
+
+def test_the_messages_before_the_last_are_told_with_who_said_them():
+    messages = [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+    ]
+    example = call_example(Record({"messages": messages, "tools": [TOOL]}, "rows:1"), "0")
+    assert (example.input.text, example.target) == ("System: Be short.\nUser: Hi", "[]")
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ({"type": "dict"}, {"type": "object"}),
+        ({"type": "HashMap", "default": {}}, {"type": "object", "default": {}}),
+        ({"type": "tuple", "items": {"type": "float"}}, {"type": "array", "items": {"type": "number"}}),
+        ({"type": "ArrayList", "items": {"type": "long"}}, {"type": "array", "items": {"type": "integer"}}),
+        ({"type": "any"}, {}),
+        ({"type": "", "description": "x"}, {"description": "x"}),
+        ({"type": "Boolean", "optional": True}, {"type": "boolean"}),
+        ({"type": "string", "default": None}, {"type": ["string", "null"], "default": None}),
+        (
+            {"type": "string", "enum": ["a"], "default": None},
+            {"type": ["string", "null"], "enum": ["a", None], "default": None},
+        ),
+        ({"type": "array", "enum": ["a", "b"]}, {"type": "array", "items": {"enum": ["a", "b"]}}),
+        ({"type": ["String", "null"]}, {"type": ["string", "null"]}),
+        (
+            {"type": "dict", "properties": {"x": {"type": "int", "required": True}, "type": {"type": "char"}}, "required": ["y"]},
+            {
+                "type": "object",
+                "properties": {"x": {"type": "integer"}, "type": {"type": "string"}},
+                "additionalProperties": False,
+                "required": [],
+            },
+        ),
+    ],
+)
+def test_declared_types_become_those_of_json_schema(declared: Mapping[str, Any], expected: Mapping[str, Any]):
+    unknown: list[str] = []
+    assert to_json_schema(declared, unknown, "f") == expected
+    assert unknown == []
+
+
+def test_a_type_that_is_not_known_takes_any_value_and_is_said_with_its_place(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    function = {"name": "f", "parameters": {"properties": {"x": {"type": "array", "items": {"type": "ResultSet"}}}}}
+    row = {"question": "?", "function": [function], "answers": [{"name": "f", "arguments": {"x": [1, "a"]}}]}
+    with caplog.at_level(logging.WARNING):
+        (example,) = write(tmp_path, [row]).load("train")
+    assert JsonTask().grammar_for(example).accepts(example.target)
+    assert caplog.messages == [
+        f"1 types are unknown, so that any value may stand there: f.x: ResultSet ({tmp_path}/train.jsonl:1)"
+    ]
+
+
+def test_references_inside_a_function_lead_to_its_own_definitions():
+    def function(name: str, kind: str) -> dict[str, Any]:
+        parameters = {"properties": {"x": {"$ref": "#/$defs/X"}}, "$defs": {"X": {"type": kind}}}
+        return {"name": name, "parameters": parameters}
+
+    row = {"question": "?", "tools": [function("f", "string"), function("g", "integer")], "answers": []}
+    grammar = JsonTask().grammar_for(call_example(Record(row, "rows:1"), "0"))
+    verdicts = [grammar.accepts(json.dumps([{"name": n, "arguments": {"x": x}}])) for n in "fg" for x in ("a", 1)]
+    assert verdicts == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"text": "Hi"}, "train.jsonl:1: the row has no field 'json' or 'output' or 'answer' or 'target'. Its fields: text."),
+        ({"text": "Hi", "json": "{1}"}, "train.jsonl:1: field 'json' is no JSON: "),
+        ({"json": {}}, "train.jsonl:1: the row has no field 'text' or "),
+        ({"text": "Hi", "json": {"intent": "\ud83d"}}, "train.jsonl:1: field 'json' holds '\\ud83d', half of a character."),
+        ({"question": "?", "tools": {}}, "train.jsonl:1: field 'tools' must be a list of functions. Got dict."),
+        ({"question": "?", "tools": [{"x": 1}]}, "train.jsonl:1: field 'tools' must hold functions with a name and parameters."),
+        ({"question": "?", "tools": [], "answers": {}}, "train.jsonl:1: field 'answers' must be a list of calls. Got dict."),
+        ({"question": "?", "tools": [], "answers": ["f()"]}, 'train.jsonl:1: expected a call like {"name"'),
+        ({"question": [1], "tools": []}, "train.jsonl:1: field 'question' must be text, or a list of messages"),
+    ],
+)
+def test_a_row_that_lacks_something_is_named(tmp_path: Path, row: Mapping[str, Any], message: str):
+    with pytest.raises(SofitError) as error:
+        list(write(tmp_path, [row], SCHEMA).load("train"))
+    assert message in str(error.value)
+
+
+def test_without_a_schema_the_error_says_where_one_is_looked_for(tmp_path: Path):
+    with pytest.raises(SofitError, match=r"no schema\.json .* --set task_options\.schema=FILE"):
+        list(write(tmp_path, [{"text": "Hi", "json": 1}]).load("train"))
+
+
+def test_the_schema_may_be_named_or_stand_beside_a_file(tmp_path: Path):
+    write(tmp_path, [{"text": f"Hi {n}", "json": n} for n in range(20)], {"type": "integer"})
+    beside = JsonTask(data=str(tmp_path / "train.jsonl"))
+    assert len(list(beside.load("train"))) == 18
+    (tmp_path / "schema.json").rename(tmp_path / "other.json")
+    named = JsonTask(data=str(tmp_path), schema=str(tmp_path / "other.json"))
+    assert [example.target for example in named.load("train")] == [str(n) for n in range(20)]
+
+
+def test_what_a_user_types_is_a_text_or_a_row_with_functions():
+    task = JsonTask()
+    assert task.example_for("Play {this}").input == "Play {this}"
+    asked = task.example_for(json.dumps({"question": "How large?", "tools": [TOOL]}))
+    assert isinstance(asked.input, CallRequest)
+    assert task.grammar_for(asked).accepts(WRITTEN)
+
+
+def test_what_a_task_exports_as_instruction_rows_it_loads_again_with_the_same_prompts(tmp_path: Path):
+    task = JsonTask()
+    demo = list(task.load("validation"))[:20]
+    again = write(tmp_path, [task.instruction_row(example) for example in demo], json.loads(task.schema_text))
+    assert [(again.prompt(e), e.target) for e in again.load("train")] == [(task.prompt(e), e.target) for e in demo]
+
+
+def test_every_snips_target_satisfies_the_schema_and_renders_back_to_itself(shared_data: Path):
+    task = JsonTask(data=str(shared_data / "snips"))
+    rows = [json.loads(line) for line in (shared_data / "snips" / "dev.jsonl").read_text(encoding="utf-8").splitlines()]
+    examples = list(task.load("validation"))
+    assert len(examples) == len(rows) == 699
+    for example, row in zip(examples, rows, strict=True):
+        assert json.loads(example.target) == row["json"]
+        assert task.grammar_for(example).accepts(example.target)
+        assert task.canonical(example.target, example) == example.target
+
+
+@pytest.mark.slow
+def test_every_snips_training_target_satisfies_the_schema(shared_data: Path):
+    task = JsonTask(data=str(shared_data / "snips"))
+    examples = list(task.load("train"))
+    assert len(examples) == 13073
+    assert all(task.grammar_for(e).accepts(e.target) and task.canonical(e.target, e) == e.target for e in examples)
+
+
+@pytest.mark.slow
+def test_the_schemas_of_bfcl_constrain_and_the_targets_satisfy_them_but_for_those_that_contradict_their_documents(
+    shared_data: Path,
+):
+    task, contradictions, count = JsonTask(), Counter[str](), 0
+    for file in sorted((shared_data / "bfcl").glob("*.jsonl")):
+        for index, line in enumerate(file.read_text(encoding="utf-8").splitlines()):
+            example = call_example(Record(json.loads(line), f"{file.name}:{index + 1}"), "0")
+            grammar, count = task.grammar_for(example), count + 1
+            assert grammar.flaws == (), example.where
+            if example.target and grammar.problem(example.target) is not None:
+                contradictions[file.stem] += 1
+            elif example.target:
+                assert task.canonical(example.target, example) == example.target
+    assert count == 1874
+    # A value that is none of the enum, or of another type than declared: names of variables in Java and JavaScript.
+    expected = {
+        "live_multiple": 10,
+        "live_parallel_multiple": 1,
+        "parallel_multiple": 1,
+        "simple_java": 5,
+        "simple_javascript": 2,
+    }
+    assert contradictions == expected
+
+
+@pytest.mark.slow
+def test_real_functions_keep_the_contract_of_a_task(shared_data: Path):
+    check_task(JsonTask(data=str(shared_data / "bfcl" / "simple_python.jsonl")))
