@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from sofit.grammar.flaw import Flaw
 from sofit.grammar.lark_text import definitions, place
-from sofit.grammar.nfa import Characters, Nfa, NotRegular, intersection, prefix_witness, union
+from sofit.grammar.nfa import Characters, Nfa, NotRegular, covers, intersection, prefix_witness, union
 from sofit.grammar.recogniser import END
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ class _Collisions:
         return {terminal.name: Nfa.of(terminal.pattern.to_regexp()) for terminal in self.grammar.parser.terminals}
 
     @cached_property
-    def followers(self) -> dict[str, Characters]:
-        """The characters that may stand after each terminal, in any context."""
+    def followers(self) -> dict[str, list[Nfa]]:
+        """The terminals that may stand after each terminal, in any context."""
         following: dict[str, set[str]] = defaultdict(set)
         for row in self.grammar.recogniser.actions.values():
             for terminal, action in row.items():
                 if isinstance(action, int):
                     following[terminal] |= self.grammar.recogniser.actions[action].keys() - {END}
-        return {name: union(self.automata[follower].first for follower in names) for name, names in following.items()}
+        return {name: [self.automata[follower] for follower in sorted(names)] for name, names in following.items()}
 
     def find(self) -> Iterator[Flaw]:
         for terminal in self.automata:
@@ -117,13 +117,34 @@ class _Collisions:
             for characters, following in self._steps(places):
                 goes_on = not any(place_of in self.automata[name].accepting for name, place_of in following)
                 for name in done if goes_on else ():
-                    if common := intersection(characters, self.followers.get(name, ())):
-                        longer = sorted({other for other, _ in following})
-                        flaw = self._gap(name, longer, text, chr(common[0][0]))
-                        yield frozenset((name, *longer)), flaw
+                    for follower in self.followers.get(name, ()):
+                        common = intersection(characters, follower.first)
+                        if common and self._loses(places, follower):
+                            longer = sorted({other for other, _ in following})
+                            yield frozenset((name, *longer)), self._gap(name, longer, text, chr(common[0][0]))
+                            break
                 if following not in seen:
                     seen.add(following)
                     waiting.append((following, text + chr(characters[0][0])))
+
+    def _loses(self, places: frozenset[tuple[str, int]], follower: Nfa) -> bool:
+        """Whether a text of `follower` leads from `places` to where nothing can go on, or ends, before a longer terminal is whole."""
+        waiting = [(places, follower.start)]
+        seen = {waiting[0]}
+        while waiting:
+            at, state = waiting.pop()
+            if state in follower.accepting:
+                return True
+            steps = list(self._steps(at))
+            for characters, target in follower.moves[state]:
+                if not covers(union(step for step, _ in steps), characters):
+                    return True
+                for following in (following for step, following in steps if intersection(step, characters)):
+                    is_whole = any(place_of in self.automata[other].accepting for other, place_of in following)
+                    if not is_whole and (following, target) not in seen:
+                        seen.add((following, target))
+                        waiting.append((following, target))
+        return False
 
     def _gap(self, name: str, longer: list[str], text: str, character: str) -> Flaw:
         others = " or ".join(map(self._say, longer))
