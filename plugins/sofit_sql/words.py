@@ -13,6 +13,9 @@ RESERVED = (
 )  # fmt: skip
 """The keywords that stand where a name could, and those that no database takes for a name."""
 
+AGGREGATES = ("AVG", "COUNT", "MAX", "MIN", "SUM")
+"""The functions that white space may divide from their parenthesis; so no column of these names stands alone."""
+
 LONGEST_NAME = 60
 """Characters in a name without quotes. In lark's order of terminals a keyword must be wider than a name and its white space."""
 
@@ -20,16 +23,16 @@ _Trie = dict[str, "_Trie"]
 _END = ""
 
 
-def name_pattern() -> str:
-    """Returns the expression, without regard to case, of all words of letters, digits and _ that are not reserved."""
+def name_pattern(excluded: Iterable[str] = RESERVED) -> str:
+    """Returns the expression, without regard to case, of all words of letters, digits and _ but the `excluded` ones."""
     trie: _Trie = {}
-    for word in RESERVED:
+    for word in excluded:
         place = trie
         for letter in word.lower():
             place = place.setdefault(letter, {})
         place[_END] = {}
     leaving = _leaving(trie, "a-z_", "a-z0-9_")
-    return f"(?:{leaving})[a-z0-9_]{{0,{LONGEST_NAME - 1}}}|{_beginnings(trie)}"
+    return f"(?:(?:{leaving})[a-z0-9_]{{0,{LONGEST_NAME - 1}}}|{_beginnings(trie)})"
 
 
 def _leaving(trie: _Trie, others: str, characters: str) -> str:

@@ -4,6 +4,7 @@ Thompson's construction (1968): a state for each place in the expression. Of a m
 groups and the order of alternatives play no part.
 """
 
+import functools
 import random
 import re
 from collections import deque
@@ -45,7 +46,7 @@ class Nfa:
         end = builder.add(parse_pattern(pattern), 0, re.RegexFlag(0))
         return builder.without_empty_moves(end)
 
-    @property
+    @functools.cached_property
     def first(self) -> Characters:
         """The characters with which a text can begin."""
         return union(characters for characters, _ in self.moves[self.start])

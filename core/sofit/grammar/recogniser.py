@@ -3,6 +3,7 @@
 The table, the order of the terminals and the regular expressions are those that lark built, so a verdict is lark's own.
 """
 
+import copy
 import functools
 import re
 import warnings
@@ -91,6 +92,13 @@ class Recogniser:
                 if symbol in terminals
             }
         self._states: dict[int, _State] = {}
+
+    def with_lexer(self, parser: "Lark") -> "Recogniser":
+        """Returns a recogniser with the tables of this one and the lexer of a parser that has the same ones."""
+        recogniser = copy.copy(self)
+        frontend: Any = parser.parser
+        recogniser._lexer, recogniser._states = frontend.lexer, {}
+        return recogniser
 
     @property
     def start(self) -> tuple[int, ...]:
