@@ -154,7 +154,7 @@ class _Collisions:
                     waiting.append((following, text + chr(characters[0][0])))
 
     def _loses(self, places: frozenset[tuple[str, int]], follower: Nfa) -> bool:
-        """Whether a text of `follower` leads from `places` to where nothing can go on, or ends, before a longer terminal is whole."""
+        """Whether a text of `follower`, read on from `places`, ends or leads nowhere before a longer terminal is whole."""
         waiting = [(places, follower.start)]
         seen = {waiting[0]}
         while waiting:

@@ -33,7 +33,9 @@ class VariedGrammar(Grammar):
             text, count = re.subn(rf"^{terminal}:.*$", lambda _, line=f"{terminal}: {expression}": line, text, flags=re.MULTILINE)
             if count != 1:
                 known = ", ".join(word for word in definitions(base.text) if word.isupper())
-                raise SofitError(f"Grammar {base.path or base.name!r} defines no terminal {terminal!r} on one line. It has: {known}.")
+                raise SofitError(
+                    f"Grammar {base.path or base.name!r} defines no terminal {terminal!r} on one line. It has: {known}."
+                )
         return cls(name, text, base.path, base=base, terminals_changed=frozenset(expressions))
 
     @functools.cached_property

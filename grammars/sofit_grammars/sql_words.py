@@ -1,4 +1,4 @@
-"""Words that are no names, and the expression of a name: any word but those.
+"""What sql.lark takes for a name: any word but those that are reserved.
 
 A terminal cannot look ahead, so the expression spells out how a word may leave every reserved word: `SELE` and `SELECTED` are
 names, `SELECT` is none.
