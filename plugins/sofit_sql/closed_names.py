@@ -27,11 +27,11 @@ def grammar_of(schema: Schema, aliases: tuple[str, ...]) -> Grammar:
     plain_tables = [name for name in tables if is_plain(name) and name.upper() not in RESERVED]
     plain_columns = list(filter(is_plain, columns))
     alone = [name for name in plain_columns if name.upper() not in {*RESERVED, *AGGREGATES}]
-    return GRAMMAR.with_terminals(
+    return GRAMMAR.narrow(
         f"sql for {schema.name}",
         {
-            # A terminal must match something: a table may also be written with its database, and all tables have a rowid.
-            "TABLE": f"/{_any_of(plain_tables) if plain_tables else f'main[.]{_quoted(tables)}'}/i",
+            # A terminal must match something: all databases have this table, and all tables this column.
+            "TABLE": f"/{_any_of(plain_tables or ['sqlite_schema'])}/i",
             "COLUMN": f"/{_any_of([*alone, *_VALUES])}/i",
             "MEMBER": f"/{_any_of(plain_columns or ['rowid'])}/i",
             "QUOTED_TABLE": f"/{_quoted(tables)}/i",

@@ -35,7 +35,10 @@ def _check(tree: "Tree[Token]", text: str, tables: Scope, outer: Scope) -> Itera
     scope = outer
     if tree.data == "query":
         # ORDER BY stands outside of the SELECT whose tables it names, the first one where several are joined.
-        scope = outer | _sources(next(tree.find_pred(lambda node: node.data == "select")), tables)
+        select = tree
+        while select.data != "select":
+            select = select.children[0]
+        scope = outer | _sources(select, tables)
     elif tree.data == "select":
         scope = outer | _sources(tree, tables)
     if tree.data in ("qualified_column", "all_columns"):

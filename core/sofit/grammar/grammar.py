@@ -76,23 +76,23 @@ class Grammar:
 
         return JsonSchemaGrammar.make(schema, name, path, formats)
 
-    def with_terminals(self, name: str, expressions: Mapping[str, str]) -> "Grammar":
-        """Returns this grammar with other expressions for some terminals, under a name of its own.
+    def narrow(self, name: str, expressions: Mapping[str, str]) -> "Grammar":
+        """Returns this grammar with expressions for some terminals that match less than theirs do here.
 
-        Only what differs is compiled and checked, which takes a hundredth of the time: for grammars that close names to those
-        of a database, say, or of the example at hand.
+        Only these are compiled and checked, which takes milliseconds: for grammars that close names to those of a database, or
+        of the example at hand.
 
         Args:
             name: what messages call it.
-            expressions: by terminal, what stands after the colon of its definition, which is one line of this grammar. It names
-                no other terminals.
+            expressions: by terminal, what stands after the colon of its definition, which is one line of this grammar. Each of
+                its texts must be one that the terminal matches here. It names no other terminals.
 
         Raises:
             SofitError: a terminal is not defined here, on one line.
         """
-        from sofit.grammar.varied import VariedGrammar
+        from sofit.grammar.narrowed import NarrowedGrammar
 
-        return VariedGrammar.make(self, name, expressions)
+        return NarrowedGrammar.make(self, name, expressions)
 
     @functools.cached_property
     def parser(self) -> "Lark":

@@ -109,6 +109,15 @@ class Recogniser:
         """Whether the text is in the language."""
         return self.reach(text, self.start, 0) is None
 
+    def tokens(self, text: str) -> list[tuple[str, int, int]] | None:
+        """Returns the terminal of each token of a text, and where it starts and ends; None where the text is not in the language."""
+        tokens: list[tuple[int, str]] = []
+        stack = list(self.start)
+        if self._run(text, stack, 0, len(text), tokens) is not None or not self._shift(stack, END):
+            return None
+        ends = [start for start, _ in tokens[1:]] + [len(text)]
+        return [(terminal, start, end) for (start, terminal), end in zip(tokens, ends, strict=True)]
+
     def stop(self, text: str) -> Stop | None:
         """Says where the text leaves the language; None where it does not."""
         tokens: list[tuple[int, str]] = []
