@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 import threading
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,7 @@ class Sandbox:
         """Ends the process; the next query starts another."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.communicate()
+            _end(process)
 
     def _started(self) -> "subprocess.Popen[str]":
         if self._process is None:
@@ -74,7 +74,13 @@ class Sandbox:
             self._process = subprocess.Popen(
                 self._command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8", cwd="/", env={}
             )
+            weakref.finalize(self, _end, self._process)
         return self._process
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.kill()
+    process.communicate()
 
 
 @functools.lru_cache(200_000)

@@ -57,6 +57,8 @@ def _open(uri: str, memory_bytes: int) -> sqlite3.Connection:
 def _run(
     connection: sqlite3.Connection, sql: str, timeout_seconds: float, most_rows: int, memory_bytes: int
 ) -> dict[str, object]:
+    if not sql.lstrip("( \t\r\n")[:6].lower().startswith(("select", "with ", "values")):
+        return {"error": "no SELECT"}
     deadline = time.monotonic() + timeout_seconds
     connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_CHECKS)
     rows, left = [], memory_bytes // 8
