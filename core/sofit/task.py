@@ -104,6 +104,13 @@ class Task(abc.ABC):
         """Yields what is wrong with an output that the grammar accepts: the `rules` that it breaks."""
         return ()
 
+    def check_for(self, example: Example, text: str) -> Iterable[Problem]:
+        """Yields what is wrong with an output for an example that its grammar accepts.
+
+        Override it in place of `check` where the input decides: columns that a table of the example's database lacks.
+        """
+        return self.check(text)
+
     def example_for(self, text: str) -> Example:
         """Makes an example without a target from what a user typed, for `sofit generate`."""
         return Example(id="input", input=text, target="")

@@ -93,7 +93,7 @@ def _target_faults(task: Task) -> Iterator[str]:
         rendered = "".join(grammar.parse(target).scan_values(lambda token: True))
         if rendered != target:
             yield f"{_place(example)}: the parse tree of {target!r} renders as {rendered!r}"
-        broken = [problem for problem in task.check(target) if problem.severity == "error"]
+        broken = [problem for problem in task.check_for(example, target) if problem.severity == "error"]
         if broken:
             yield f"{_place(example)}: the target {target!r} breaks a rule of the task: {broken[0]}"
         canonical = task.canonical(target, example)

@@ -4,8 +4,9 @@ llguidance reports errors by a flag and never raises, and a matcher that has met
 in that state is checked here first.
 """
 
+import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,8 @@ WORD_BITS = 32
 _CLOSERS = (b"])}>\"'", b"\"'])}>", b"\"'])}>,:")
 """What ends a part, in the orders to try. In free text a bracket may go on for ever where a quote ends it, or the other way
 round; and a number goes on for ever where only a comma ends it, since more must follow."""
-_CLOSING_LENGTHS = (40, 400, 4000)
+_SHORT_CLOSINGS, _LONGEST_CLOSING = (40, 400), 4000
+_CLOSING_TRIES = 50
 _TEXT_CLASS = re.compile(r"(\[\^(?:\\.|[^\]\\])*\])(?:\{\d+,\d+\}|[+*])")
 
 
@@ -64,28 +66,40 @@ class Matcher:
     def closing(self) -> list[int]:
         """Returns a short run of tokens that completes the output: what ends a part, wherever that may come.
 
+        Where that never comes to an end, as `"` in SQL opens a text as well as it closes one, the shortest of some runs drawn by
+        chance.
+
         Raises:
-            SofitError: it led to no end within some thousand tokens.
+            SofitError: none led to an end within some thousand tokens.
         """
-        for longest in _CLOSING_LENGTHS:
-            for order in self._closing_orders:
-                tokens = self.copy()._closed_by(order, longest)
-                if tokens is not None:
-                    return tokens
+        chance = random.Random(0)
+        fixed = [(order, longest) for longest in _SHORT_CLOSINGS for order in self._closing_orders]
+        runs = (self._closing_run(order, longest, lambda allowed: allowed[0]) for order, longest in fixed)
+        if (run := next((run for run in runs if run is not None), None)) is not None:
+            return run
+        order, longest = self._closing_orders[0], _SHORT_CLOSINGS[-1]
+        drawn = (self._closing_run(order, longest, lambda allowed: _drawn(allowed, chance)) for _ in range(_CLOSING_TRIES))
+        if (run := min(filter(None, drawn), key=len, default=None)) is not None:
+            return run
+        for order in self._closing_orders:
+            if (run := self._closing_run(order, _LONGEST_CLOSING, lambda allowed: allowed[0])) is not None:
+                return run
         raise SofitError("The grammar offers no short way to complete an output that was cut off.")
 
-    def _closed_by(self, order: Sequence[int], longest: int) -> list[int] | None:
-        """Goes on to the end with the first token of `order` that may come; returns what it took, None where that is too much."""
-        tokens: list[int] = []
-        while not self._matcher.is_accepting():
+    def _closing_run(self, order: Sequence[int], longest: int, choose: Callable[[list[int]], int]) -> list[int] | None:
+        """Returns the tokens up to where the output may end, each one chosen of those of `order` that are allowed.
+
+        Returns None where that takes more than `longest`.
+        """
+        ahead, tokens = self.copy(), list[int]()
+        while not ahead._matcher.is_accepting():
             if len(tokens) == longest:
                 return None
-            self.fill(self._words)
-            allowed = (token for token in order if is_allowed(self._words, token))
+            ahead.fill(ahead._words)
+            allowed = [token for token in order if is_allowed(ahead._words, token)]
             # Where the text is forced, the only token may be a longer one.
-            token = next(allowed, None)
-            tokens.append(_first_allowed(self._words) if token is None else token)
-            self._consume(tokens[-1])
+            tokens.append(choose(allowed) if allowed else _first_allowed(ahead._words))
+            ahead._consume(tokens[-1])
         return tokens
 
     def _consume(self, token: int) -> None:
@@ -100,6 +114,11 @@ class Matcher:
 def is_allowed(words: np.ndarray, token: int) -> bool:
     """Reads a token's bit in a packed mask."""
     return bool(words[token // WORD_BITS] >> (token % WORD_BITS) & 1)
+
+
+def _drawn(allowed: list[int], chance: random.Random) -> int:
+    """Draws a token, one of the first few more often than not: what ends a part comes first."""
+    return chance.choice(allowed[: len(_CLOSERS[0])] if chance.random() < 0.7 else allowed)
 
 
 def _first_allowed(words: np.ndarray) -> int:

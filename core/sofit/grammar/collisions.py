@@ -6,18 +6,19 @@ two terminals differ before either ends. Neither lark's own strict mode nor rand
 not: a state merges the followers of all its contexts, so a literal may be tried where only another terminal can stand.
 """
 
+import functools
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 from sofit.grammar.flaw import Flaw
 from sofit.grammar.lark_text import definitions, place
-from sofit.grammar.nfa import Characters, Nfa, NotRegular, intersection, prefix_witness, union
+from sofit.grammar.nfa import Characters, Nfa, NotRegular, covers, intersection, prefix_witness, union
 from sofit.grammar.recogniser import END
 
 if TYPE_CHECKING:
@@ -29,60 +30,83 @@ _MOST_STACKS = 2_000
 _DIFFER = "Make their texts differ from the first character on, or give both one terminal."
 
 
-def collisions(grammar: "Grammar") -> list[Flaw]:
+def collisions(grammar: "Grammar", only: Set[str] | None = None) -> list[Flaw]:
     """Returns the pairs of terminals that collide, one flaw a pair, with a text that shows it.
 
-    The grammar is one that compiles, and whose expressions are in the subset.
+    The grammar is one that compiles, and whose expressions are in the subset. With `only`, pairs of which neither is in it are
+    left out.
     """
     try:
-        return [*_Collisions(grammar).find()]
+        return [*_Collisions(grammar, only).find()]
     except NotRegular as error:
         return [Flaw("collisions", f"Whether terminals collide is unknown: of an expression, {error}.", "Write it plainer.")]
+
+
+_Witness = tuple[str, str] | None
 
 
 @dataclass(frozen=True)
 class _Collisions:
     grammar: "Grammar"
+    only: Set[str] | None = None
+    """The terminals to look at; all where it is None."""
+    witnesses: dict[tuple[str, str], tuple[_Witness, _Witness]] = field(default_factory=dict)
+    """Of each pair that was looked at, what `prefix_witness` says without what follows and with it."""
 
     @cached_property
     def automata(self) -> dict[str, Nfa]:
-        return {terminal.name: Nfa.of(terminal.pattern.to_regexp()) for terminal in self.grammar.parser.terminals}
+        return {terminal.name: _automaton(terminal.pattern.to_regexp()) for terminal in self.grammar.parser.terminals}
 
     @cached_property
-    def followers(self) -> dict[str, Characters]:
-        """The characters that may stand after each terminal, in any context."""
+    def followers(self) -> dict[str, list[Nfa]]:
+        """The terminals that may stand after each terminal, in any context."""
         following: dict[str, set[str]] = defaultdict(set)
         for row in self.grammar.recogniser.actions.values():
             for terminal, action in row.items():
                 if isinstance(action, int):
                     following[terminal] |= self.grammar.recogniser.actions[action].keys() - {END}
-        return {name: union(self.automata[follower].first for follower in names) for name, names in following.items()}
+        return {name: [self.automata[follower] for follower in sorted(names)] for name, names in following.items()}
 
     def find(self) -> Iterator[Flaw]:
         for terminal in self.automata:
-            yield from self._stops_early(terminal)
+            if self._is_of_interest(terminal):
+                yield from self._stops_early(terminal)
         found: set[frozenset[str]] = set()
+        seen: set[tuple[str, ...]] = set()
         for state in self.grammar.recogniser.actions:
-            order = self.grammar.recogniser.order(state)
-            pairs = [(first, second) for index, first in enumerate(order) for second in order[index + 1 :]]
-            for first, second in pairs:
-                if frozenset((first, second)) not in found and (flaw := self._collision(state, first, second)):
-                    found.add(frozenset((first, second)))
+            order = tuple(self.grammar.recogniser.order(state))
+            for first, second in combinations(order, 2):
+                pair = frozenset((first, second))
+                if pair not in found and self._is_of_interest(first, second) and (flaw := self._collision(state, first, second)):
+                    found.add(pair)
                     yield flaw
-            for name, flaw in self._gaps(state, order):
-                if name not in found:
-                    found.add(name)
+            # What follows depends on the terminals alone, and most states share theirs with others.
+            if order in seen or not self._is_of_interest(*order):
+                continue
+            seen.add(order)
+            for names, flaw in self._gaps(order):
+                if names not in found:
+                    found.add(names)
                     yield flaw
+
+    def _is_of_interest(self, *terminals: str) -> bool:
+        return self.only is None or not self.only.isdisjoint(terminals)
 
     def _collision(self, state: int, first: str, second: str) -> Flaw | None:
         """Finds a text of which lark makes `first`, because it tries that before, where `second` is what can stand."""
-        one, other = self.automata[first], self.automata[second]
-        if witness := prefix_witness(one, other):
-            short, long = witness
+        if (first, second) not in self.witnesses:
+            one, other = self.automata[first], self.automata[second]
+            self.witnesses[first, second] = (
+                prefix_witness(one, other),
+                prefix_witness(other, one, self.followers.get(second, ())),
+            )
+        early, late = self.witnesses[first, second]
+        if early:
+            short, long = early
             message = f"{self._say(first)} takes {short!r} before {self._say(second)} can take {long!r}."
             return self._flaw(second, first, message, _DIFFER)
-        if (witness := prefix_witness(other, one, self.followers.get(second, ()))) and self._has_context(state, second, first):
-            short, long = witness
+        if late and self._has_context(state, second, first):
+            short, long = late
             message = f"{self._say(first)} takes {long!r} also where only {self._say(second)} can stand, which is {short!r}."
             return self._flaw(second, first, message, _DIFFER)
         return None
@@ -104,7 +128,7 @@ class _Collisions:
                 waiting += [(below, *stack) for below in recogniser.predecessors.get(stack[0], ())]
         return False
 
-    def _gaps(self, state: int, order: list[str]) -> Iterator[tuple[frozenset[str], Flaw]]:
+    def _gaps(self, order: tuple[str, ...]) -> Iterator[tuple[frozenset[str], Flaw]]:
         """Finds texts after which one engine goes on with a longer terminal that then does not come.
 
         In `1.` the first reads a number and a full stop; the second, having seen the point, waits for the decimals of `1.5`.
@@ -113,17 +137,40 @@ class _Collisions:
         waiting, seen = [(start, "")], {start}
         while waiting and len(seen) < _MOST_SETS:
             places, text = waiting.pop()
+            if not self._is_of_interest(*(name for name, _ in places)):
+                continue
             done = [name for name, place_of in places if place_of in self.automata[name].accepting]
             for characters, following in self._steps(places):
                 goes_on = not any(place_of in self.automata[name].accepting for name, place_of in following)
                 for name in done if goes_on else ():
-                    if common := intersection(characters, self.followers.get(name, ())):
-                        longer = sorted({other for other, _ in following})
-                        flaw = self._gap(name, longer, text, chr(common[0][0]))
-                        yield frozenset((name, *longer)), flaw
+                    for follower in self.followers.get(name, ()):
+                        common = intersection(characters, follower.first)
+                        if common and self._loses(places, follower):
+                            longer = sorted({other for other, _ in following})
+                            yield frozenset((name, *longer)), self._gap(name, longer, text, chr(common[0][0]))
+                            break
                 if following not in seen:
                     seen.add(following)
                     waiting.append((following, text + chr(characters[0][0])))
+
+    def _loses(self, places: frozenset[tuple[str, int]], follower: Nfa) -> bool:
+        """Whether a text of `follower`, read on from `places`, ends or leads nowhere before a longer terminal is whole."""
+        waiting = [(places, follower.start)]
+        seen = {waiting[0]}
+        while waiting:
+            at, state = waiting.pop()
+            if state in follower.accepting:
+                return True
+            steps = list(self._steps(at))
+            for characters, target in follower.moves[state]:
+                if not covers(union(step for step, _ in steps), characters):
+                    return True
+                for following in (following for step, following in steps if intersection(step, characters)):
+                    is_whole = any(place_of in self.automata[other].accepting for other, place_of in following)
+                    if not is_whole and (following, target) not in seen:
+                        seen.add((following, target))
+                        waiting.append((following, target))
+        return False
 
     def _gap(self, name: str, longer: list[str], text: str, character: str) -> Flaw:
         others = " or ".join(map(self._say, longer))
@@ -169,6 +216,11 @@ class _Collisions:
             offset = next((text.index(literal) for literal in literals if literal in text), None)
         line, column = place(text, offset) if offset is not None else (None, None)
         return Flaw("collisions", message, remedy, line, column)
+
+
+@functools.lru_cache(1_000)  # Grammars that differ in a few terminals share the others.
+def _automaton(expression: str) -> Nfa:
+    return Nfa.of(expression)
 
 
 def _holds(characters: Characters, code_point: int) -> bool:

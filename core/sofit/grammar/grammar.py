@@ -80,6 +80,24 @@ class Grammar:
 
         return JsonSchemaGrammar.make(schema, name, path, formats)
 
+    def narrow(self, name: str, expressions: Mapping[str, str]) -> "Grammar":
+        """Returns this grammar with expressions for some terminals that match less than theirs do here.
+
+        Only these are compiled and checked, which takes milliseconds: for grammars that close names to those of a database, or
+        of the example at hand.
+
+        Args:
+            name: what messages call it.
+            expressions: by terminal, what stands after the colon of its definition, which is one line of this grammar. Each of
+                its texts must be one that the terminal matches here. It names no other terminals.
+
+        Raises:
+            SofitError: a terminal is not defined here, on one line.
+        """
+        from sofit.grammar.narrowed import NarrowedGrammar
+
+        return NarrowedGrammar.make(self, name, expressions)
+
     @functools.cached_property
     def parser(self) -> "Lark":
         """The LALR parser, which keeps every token, so that the leaves of a tree joined are the text itself.

@@ -4,6 +4,7 @@ Thompson's construction (1968): a state for each place in the expression. Of a m
 groups and the order of alternatives play no part.
 """
 
+import functools
 import random
 import re
 from collections import deque
@@ -45,7 +46,7 @@ class Nfa:
         end = builder.add(parse_pattern(pattern), 0, re.RegexFlag(0))
         return builder.without_empty_moves(end)
 
-    @property
+    @functools.cached_property
     def first(self) -> Characters:
         """The characters with which a text can begin."""
         return union(characters for characters, _ in self.moves[self.start])
@@ -75,22 +76,39 @@ class Nfa:
         raise AssertionError("every state leads to the end")
 
 
-def prefix_witness(short: Nfa, long: Nfa, then: Characters | None = None) -> tuple[str, str] | None:
+def prefix_witness(short: Nfa, long: Nfa, then: "Iterable[Nfa] | None" = None) -> tuple[str, str] | None:
     """Returns a text of `short`, and one of `long` that begins with it, if there are such.
 
-    With `then`, the longer text must go on with one of these characters.
+    With `then`, what the longer text has more must be how a text of one of these begins, or begin with one.
     """
+    followers = None if then is None else list(then)
     queue = deque([(short.start, long.start, "")])
     seen = {(short.start, long.start)}
     while queue:
         one, other, text = queue.popleft()
         if one in short.accepting:
-            if then is None:
+            if followers is None:
                 return text, text + long.shortest_from(other)
-            for characters, target in long.moves[other]:
-                if common := intersection(characters, then):
-                    return text, text + _example(common) + long.shortest_from(target)
+            if more := next(filter(None, (_overlap(follower, long, other) for follower in followers)), None):
+                return text, text + more
         for some, one_target in short.moves[one]:
+            for more, other_target in long.moves[other]:
+                common = intersection(some, more)
+                if common and (one_target, other_target) not in seen:
+                    seen.add((one_target, other_target))
+                    queue.append((one_target, other_target, text + _example(common)))
+    return None
+
+
+def _overlap(follower: Nfa, long: Nfa, state: int) -> str | None:
+    """Returns what leads `long` from `state` to its end, and begins with a text of `follower` or is how one begins."""
+    queue = deque([(follower.start, state, "")])
+    seen = {(follower.start, state)}
+    while queue:
+        one, other, text = queue.popleft()
+        if text and (one in follower.accepting or other in long.accepting):
+            return text + long.shortest_from(other)
+        for some, one_target in follower.moves[one]:
             for more, other_target in long.moves[other]:
                 common = intersection(some, more)
                 if common and (one_target, other_target) not in seen:
@@ -114,6 +132,11 @@ def intersection(one: Characters, other: Characters) -> Characters:
     """Returns the characters of both sets."""
     pairs = ((max(low, lowest), min(high, highest)) for low, high in one for lowest, highest in other)
     return tuple(sorted((low, high) for low, high in pairs if low <= high))
+
+
+def covers(characters: Characters, others: Characters) -> bool:
+    """Whether a set holds all characters of another one."""
+    return all(any(low <= lowest and highest <= high for low, high in union([characters])) for lowest, highest in others)
 
 
 def complement(characters: Characters) -> Characters:

@@ -3,6 +3,7 @@
 The table, the order of the terminals and the regular expressions are those that lark built, so a verdict is lark's own.
 """
 
+import copy
 import functools
 import re
 import warnings
@@ -92,6 +93,13 @@ class Recogniser:
             }
         self._states: dict[int, _State] = {}
 
+    def with_lexer(self, parser: "Lark") -> "Recogniser":
+        """Returns a recogniser with the tables of this one and the lexer of a parser that has the same ones."""
+        recogniser = copy.copy(self)
+        frontend: Any = parser.parser
+        recogniser._lexer, recogniser._states = frontend.lexer, {}
+        return recogniser
+
     @property
     def start(self) -> tuple[int, ...]:
         """The parser's states before the first token."""
@@ -100,6 +108,15 @@ class Recogniser:
     def accepts(self, text: str) -> bool:
         """Whether the text is in the language."""
         return self.reach(text, self.start, 0) is None
+
+    def tokens(self, text: str) -> list[tuple[str, int, int]] | None:
+        """Returns the terminal of each token of a text, and where it starts and ends; None where the text is not in the language."""
+        tokens: list[tuple[int, str]] = []
+        stack = list(self.start)
+        if self._run(text, stack, 0, len(text), tokens) is not None or not self._shift(stack, END):
+            return None
+        ends = [start for start, _ in tokens[1:]] + [len(text)]
+        return [(terminal, start, end) for (start, terminal), end in zip(tokens, ends, strict=True)]
 
     def stop(self, text: str) -> Stop | None:
         """Says where the text leaves the language; None where it does not."""

@@ -30,6 +30,12 @@ def static_flaws(grammar: "Grammar") -> list[Flaw]:
     return flaws or [*_unbounded(grammar), *_conflicts(grammar), *collisions(grammar)]
 
 
+def flaws_of_terminals(grammar: "Grammar", terminals: frozenset[str]) -> list[Flaw]:
+    """Returns the flaws of some terminals of a grammar that has no others."""
+    flaws = leaving_the_subset(grammar.text) or compile_flaws(grammar.constraint())
+    return flaws or [*_unbounded(grammar), *collisions(grammar, terminals)]
+
+
 def _conflicts(grammar: "Grammar") -> list[Flaw]:
     """Finds where lark's parser must choose between going on and ending a rule: it goes on, and llguidance tries both."""
     from lark.common import ParserConf

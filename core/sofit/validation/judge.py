@@ -23,6 +23,8 @@ class Judge:
     """Beginnings of the codes to report; all where it is empty."""
     ignore: Sequence[str] = field(default=())
     """Beginnings of the codes not to report. An output whose only problems are ignored is valid."""
+    example: Example | None = None
+    """What the output is for, where that is known."""
 
     def __post_init__(self) -> None:
         for code in (*self.select, *self.ignore):
@@ -48,9 +50,12 @@ class Judge:
         if not text.isascii() and (surrogate := _SURROGATE.search(text)):
             return (_not_utf8(text, surrogate.start()),)
         if self.grammar.accepts(text):
-            return self.task.check(text) if self.task else ()
+            return self._rules_broken(self.task, text) if self.task else ()
         problem = self.grammar.problem(text)
         return (problem,) if problem else ()
+
+    def _rules_broken(self, task: Task, text: str) -> Iterable[Problem]:
+        return task.check(text) if self.example is None else task.check_for(self.example, text)
 
     def _is_reported(self, code: str) -> bool:
         return (not self.select or code.startswith(tuple(self.select))) and not code.startswith(tuple(self.ignore))
@@ -80,7 +85,7 @@ class JudgeByExample:
         if example is None:
             hint = did_you_mean(output.id, self.examples) if output.id else " Name the field that holds it with --id-field."
             raise SofitError(f"{file}:{output.line}: no example of task {self.task.name!r} has the id {output.id!r}.{hint}")
-        return Judge(self.task.grammar_for(example), self.task, self.select, self.ignore)
+        return Judge(self.task.grammar_for(example), self.task, self.select, self.ignore, example)
 
 
 def _not_utf8(text: str, offset: int) -> Problem:

@@ -1,0 +1,176 @@
+"""One spelling for queries that differ in letter case, quotes, white space and the names of aliases only."""
+
+import functools
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from sofit_sql.prompt import is_plain
+from sofit_sql.schema import Schema
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+    from sqlglot.optimizer.scope import Scope
+
+RESULT_ALIAS = "derived_fieldalias"
+"""Begins the names that results are given; in this letter case here, in any in a query."""
+
+
+@functools.lru_cache(100_000)
+def canonical_sql(text: str, schema: Schema) -> str | None:
+    """Returns the canonical spelling of a query; None where sqlglot cannot read it."""
+    query = _read(text, schema, by_place=True)
+    return None if query is None else query.sql("sqlite")
+
+
+@functools.lru_cache(100_000)
+def clauses(text: str, schema: Schema) -> dict[str, object] | None:
+    """Returns the clauses of a query as Spider's exact set match compares them; None where sqlglot cannot read it.
+
+    Values are left out, and so is the order of what is selected, joined, demanded and grouped by (Yu et al. 2018, section 5).
+    """
+    from sqlglot import exp
+
+    query = _read(text, schema, by_place=False)
+    if query is None:
+        return None
+    for literal in list(query.find_all(exp.Literal)):
+        if not isinstance(literal.parent, exp.Limit):
+            literal.replace(exp.Literal.string("value"))
+    return _clauses(query)
+
+
+def _clauses(query: "exp.Expression") -> dict[str, object]:
+    from sqlglot import exp
+
+    if isinstance(query, exp.SetOperation):
+        sides = {
+            "left": _clauses(query.left),
+            "right": _clauses(query.right),
+            "operator": (type(query).__name__, query.args.get("distinct")),
+        }
+        return sides | {"order": _sql(query.args.get("order")), "limit": _sql(query.args.get("limit"))}
+    sources = [query.args.get("from_") or query.args.get("from"), *query.args.get("joins", ())]
+    conditions = [join.args.get("on") for join in sources[1:]] + [getattr(query.args.get("where"), "this", None)]
+    return {
+        "distinct": query.args.get("distinct") is not None,
+        "select": Counter(_sql(item.unalias()) for item in query.expressions),
+        "from": Counter(_sql(source.this) for source in sources if source is not None),
+        "where": Counter(part for condition in conditions for part in _conjuncts(condition)),
+        "group": Counter(map(_sql, getattr(query.args.get("group"), "expressions", ()))),
+        "having": Counter(_conjuncts(getattr(query.args.get("having"), "this", None))),
+        "order": _sql(query.args.get("order")),
+        "limit": _sql(query.args.get("limit")),
+    }
+
+
+def _conjuncts(condition: "exp.Expression | None") -> list[str]:
+    """Returns what a condition demands, each the same whichever side of `=` or OR comes first."""
+    from sqlglot import exp
+
+    if condition is None:
+        return []
+    parts = []
+    for part in condition.flatten() if isinstance(condition, exp.And) else [condition]:
+        either = part.unnest().flatten() if isinstance(part.unnest(), exp.Or) else [part]
+        parts.append(
+            " OR ".join(
+                sorted(" = ".join(sorted((_sql(e.left), _sql(e.right)))) if isinstance(e, exp.EQ) else _sql(e) for e in either)
+            )
+        )
+    return parts
+
+
+def _sql(node: "exp.Expression | None") -> str:
+    return "" if node is None else node.sql("sqlite")
+
+
+def _read(text: str, schema: Schema, *, by_place: bool) -> "exp.Query | None":
+    """Reads a query and names its tables by their place (t1, t2, ...), or by what they are."""
+    import sqlglot
+    from sqlglot import exp
+
+    try:
+        query = sqlglot.parse_one(text, read="sqlite")
+        if not isinstance(query, exp.Query):
+            return None
+        known = {name.lower() for name in (*schema.column_names, *(table.name for table in schema.tables))}
+        known |= {alias.alias.lower() for alias in query.find_all(exp.Alias)}
+        query = query.transform(_plain, known)
+        _name(query, by_place)
+    except (sqlglot.errors.SqlglotError, RecursionError):
+        return None
+    return query
+
+
+def _plain(node: "exp.Expression", known: set[str]) -> "exp.Expression":
+    from sqlglot import exp
+
+    if isinstance(node, exp.Column) and not node.table and node.this.args.get("quoted") and node.name.lower() not in known:
+        return exp.Literal.string(node.name)  # SQLite takes what is no column for a string.
+    if isinstance(node, exp.Identifier):
+        return exp.to_identifier(node.name.lower(), quoted=not is_plain(node.name))
+    if isinstance(node, exp.Join) and node.args.get("kind") == "INNER":
+        node.set("kind", None)
+    if isinstance(node, exp.Ordered):
+        node.set("desc", bool(node.args.get("desc")))
+    return node
+
+
+def _name(query: "exp.Expression", by_place: bool) -> None:
+    """Names tables and results anew, and lets columns say their table where that is known."""
+    from sqlglot import exp
+    from sqlglot.optimizer.scope import traverse_scope
+
+    nodes = list(query.walk(bfs=False))
+    results: dict[str, str] = {}
+    for node in nodes:
+        if isinstance(node, exp.Alias) and isinstance(node.parent, exp.Select):
+            results.setdefault(node.alias, f"{RESULT_ALIAS}{len(results)}")
+    sources = [
+        node for node in nodes if isinstance(node, exp.Table | exp.Subquery) and isinstance(node.parent, exp.From | exp.Join)
+    ]
+    names = {
+        id(node.unnest()): f"t{number}" if by_place else node.name or "derived" for number, node in enumerate(sources, start=1)
+    }
+    owners: dict[int, tuple[exp.Column, exp.Expression | None]] = {}
+    for scope in traverse_scope(query):
+        for column in scope.columns:
+            # Inner queries come first, and what stands in one belongs to it.
+            owners.setdefault(id(column), (column, _owner(scope, column)))
+    for column, owner in owners.values():
+        if owner is not None:
+            column.set("table", exp.to_identifier(names[id(owner)]))
+        if column.name in results and not isinstance(owner, exp.Table):
+            column.set("this", exp.to_identifier(results[column.name]))
+    used = {column.name for column, _ in owners.values()}
+    for node in nodes:
+        if isinstance(node, exp.Alias) and isinstance(node.parent, exp.Select):
+            # A name that nothing refers to says nothing.
+            node.replace(node.this) if results[node.alias] not in used else node.set(
+                "alias", exp.to_identifier(results[node.alias])
+            )
+    for source in sources:
+        source.set("alias", exp.TableAlias(this=exp.to_identifier(names[id(source.unnest())])) if by_place else None)
+
+
+def _owner(scope: "Scope | None", column: "exp.Column") -> "exp.Expression | None":
+    """Returns the table or subquery that a column is of: the one that it names, or the only one there is."""
+    while scope is not None:
+        nodes = {name: node for name, (node, _) in scope.selected_sources.items()}
+        if column.table in nodes:
+            return nodes[column.table]
+        if not column.table:
+            return next(iter(nodes.values())) if len(nodes) == 1 else None
+        scope = scope.parent
+    return None
+
+
+@functools.lru_cache(100_000)
+def is_ordered(text: str) -> bool:
+    """Whether a query says in which order its rows come; an ORDER BY inside a subquery does not."""
+    import sqlglot
+
+    try:
+        return bool(sqlglot.parse_one(text, read="sqlite").args.get("order"))
+    except (sqlglot.errors.SqlglotError, RecursionError):
+        return False

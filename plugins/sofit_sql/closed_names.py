@@ -1,0 +1,63 @@
+"""The grammar of the queries to one database: sql.lark, with its tables and columns for names.
+
+A name of letters, digits and _ may stand as it is, and every name in quotes. After `=` and the like a text in double quotes is a
+string, so there only names in other quotes are closed.
+"""
+
+import functools
+import re
+from collections.abc import Iterable
+
+from sofit import Grammar
+from sofit_grammars import builtin_grammar
+from sofit_grammars.sql_words import AGGREGATES, LONGEST_NAME, RESERVED
+from sofit_sql.schema import Schema
+
+GRAMMAR = builtin_grammar("sql")
+
+_VALUES = ("current_date", "current_time", "current_timestamp", "false", "null", "true")
+_PLAIN = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{LONGEST_NAME - 1}}}")
+_SPECIAL = re.compile(r"[\\.\[\](){}*+?^$|/]")
+
+
+@functools.lru_cache(10_000)
+def grammar_of(schema: Schema, aliases: tuple[str, ...]) -> Grammar:
+    """Returns the grammar of a database's queries; `aliases` are names of results that a query may call them by."""
+    tables, columns = [table.name for table in schema.tables], [*schema.column_names, *aliases]
+    plain_tables = [name for name in tables if is_plain(name) and name.upper() not in RESERVED]
+    plain_columns = list(filter(is_plain, columns))
+    alone = [name for name in plain_columns if name.upper() not in {*RESERVED, *AGGREGATES}]
+    return GRAMMAR.narrow(
+        f"sql for {schema.name}",
+        {
+            # A terminal must match something: all databases have this table, and all tables this column.
+            "TABLE": f"/{_any_of(plain_tables or ['sqlite_schema'])}/i",
+            "COLUMN": f"/{_any_of([*alone, *_VALUES])}/i",
+            "MEMBER": f"/{_any_of(plain_columns or ['rowid'])}/i",
+            "QUOTED_TABLE": f"/{_quoted(tables)}/i",
+            "QUOTED_COLUMN": f"/{_quoted(columns)}/i",
+        },
+    )
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name may stand without quotes."""
+    return _PLAIN.fullmatch(name) is not None
+
+
+def _quoted(names: Iterable[str]) -> str:
+    names = list(names)
+    in_brackets = [name for name in names if not set("[]") & set(name)]
+    ways = [
+        f'"{_any_of(name.replace(chr(34), chr(34) * 2) for name in names)}"',
+        f"`{_any_of(name.replace('`', '``') for name in names)}`",
+        *([rf"\[{_any_of(in_brackets)}\]"] if in_brackets else []),
+    ]
+    return f"(?:{'|'.join(ways)})"
+
+
+def _any_of(names: Iterable[str]) -> str:
+    """Returns the expression of any of the names; longer ones first, as Python takes the first that fits."""
+    distinct = {name.lower(): name for name in names}.values()
+    escaped = [_SPECIAL.sub(r"\\\g<0>", name) for name in sorted(distinct, key=len, reverse=True)]
+    return f"(?:{'|'.join(escaped)})"

@@ -1,0 +1,76 @@
+"""What the model reads: the schema first, so that all questions to a database share it, then the question.
+
+Write the SQLite query that answers the question.
+Tables:
+city(name text, state text, population int)
+  name: Boston, Denver
+Question: What is the biggest city in Ohio?
+SQL: SELECT ...
+"""
+
+import functools
+import sqlite3
+from contextlib import closing
+from typing import Literal
+
+from sofit_sql.closed_names import is_plain
+from sofit_sql.schema import Schema, Table, read_only_uri
+
+SchemaStyle = Literal["compact", "create"]
+SCHEMA_STYLES: tuple[SchemaStyle, ...] = ("compact", "create")
+
+_LONGEST_VALUE = 30
+
+
+def prompt_for(question: str, schema: Schema, style: SchemaStyle, sample_values: int) -> str:
+    """Returns the whole prompt for a question."""
+    return f"{described(schema, style, sample_values)}\n\nQuestion: {question}\nSQL: "
+
+
+@functools.lru_cache(10_000)
+def described(schema: Schema, style: SchemaStyle, sample_values: int) -> str:
+    """Returns what stands before every question to a database: what to do, and its tables."""
+    compact = style == "compact"
+    lines = ["Write the SQLite query that answers the question.", "", "Tables:" if compact else "Database:"]
+    for table in schema.tables:
+        lines.append(_compact(table) if compact else _create(table, schema))
+        lines += _samples(schema, table, sample_values)
+    if compact:
+        lines += [f"{source} refers to {target}" for source, target in schema.foreign_keys]
+    return "\n".join(lines)
+
+
+def quoted(name: str) -> str:
+    """Returns a name as a query may write it."""
+    return name if is_plain(name) else '"' + name.replace('"', '""') + '"'
+
+
+def _compact(table: Table) -> str:
+    columns = ", ".join(f"{quoted(column.name)} {column.type}".rstrip() for column in table.columns)
+    return f"{quoted(table.name)}({columns})"
+
+
+def _create(table: Table, schema: Schema) -> str:
+    parts = [f"{quoted(c.name)} {c.type}".rstrip() + (" PRIMARY KEY" if c.is_key else "") for c in table.columns]
+    for source, target in schema.foreign_keys:
+        (owner, _, column), (other, _, key) = source.partition("."), target.partition(".")
+        if owner == table.name:
+            parts.append(f"FOREIGN KEY ({quoted(column)}) REFERENCES {quoted(other)}({quoted(key)})")
+    return f"CREATE TABLE {quoted(table.name)} ({', '.join(parts)});"
+
+
+def _samples(schema: Schema, table: Table, count: int) -> list[str]:
+    """Returns a line for each column with text: its most frequent values."""
+    if not count or not schema.database:
+        return []
+    lines = []
+    with closing(sqlite3.connect(read_only_uri(schema.database), uri=True)) as connection:
+        for column in table.columns:
+            name = '"' + column.name.replace('"', '""') + '"'
+            query = (
+                f"SELECT {name} FROM \"{table.name}\" WHERE typeof({name}) = 'text' AND length({name}) BETWEEN 1 AND ?"
+                f" GROUP BY {name} ORDER BY count(*) DESC, {name} LIMIT ?"
+            )
+            values = [value for (value,) in connection.execute(query, (_LONGEST_VALUE, count)) if "\n" not in value]
+            lines += [f"  {column.name}: {', '.join(values)}"] if values else []
+    return lines

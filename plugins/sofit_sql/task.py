@@ -1,0 +1,102 @@
+"""The task: from a question and a database's schema to the SELECT that answers it.
+
+Tables:
+city(name text, state text, population int)
+Question: What is the biggest city in Ohio?
+SQL: SELECT name FROM city WHERE state = "ohio" ORDER BY population DESC LIMIT 1
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_split
+from sofit_sql.canonical import RESULT_ALIAS, canonical_sql
+from sofit_sql.closed_names import GRAMMAR, grammar_of
+from sofit_sql.demo import demo_schema, demo_split
+from sofit_sql.metrics import score_queries
+from sofit_sql.prompt import SCHEMA_STYLES, SchemaStyle, described, prompt_for
+from sofit_sql.rules import RULES, check_names
+from sofit_sql.sources import Question, example_from, schema_in_folder
+
+_RESULTS = ", ".join(f"{RESULT_ALIAS}{number}" for number in range(10))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlTask(Task):
+    """Questions to a database to SQL."""
+
+    name: ClassVar[str] = "sql"
+    description: ClassVar[str] = "questions to a database to SQL"
+    rules: ClassVar[Mapping[str, str]] = RULES
+
+    schema_style: SchemaStyle = field(
+        default="compact", metadata={"help": "compact: table(column type, ...); create: CREATE TABLE"}
+    )
+    sample_values: int = field(default=0, metadata={"help": "how many values of each text column the prompt shows"})
+    schemas: str = field(default="", metadata={"help": "the folder of the databases or schemas, if it is not that of the data"})
+    closed_names: bool = field(
+        default=True, metadata={"help": "whether a query may only name tables and columns of its database"}
+    )
+    aliases: str = field(
+        default=_RESULTS, metadata={"help": "names that queries give to results with AS and then call them by, with commas"}
+    )
+    demo_seed: int = field(default=0, metadata={"help": "draws another demo set"})
+
+    def __post_init__(self) -> None:
+        if self.schema_style not in SCHEMA_STYLES:
+            raise SofitError(f"Option 'schema_style' must be one of {', '.join(SCHEMA_STYLES)}. Got {self.schema_style!r}.")
+        if self.sample_values < 0:
+            raise SofitError(f"Option 'sample_values' must not be negative. Got {self.sample_values}.")
+
+    def load(self, split: str) -> Iterator[Example]:
+        """Yields the demo set, or the rows of `data`."""
+        if self.is_demo:
+            for index, (question, query) in enumerate(demo_split(split, self.demo_seed)):
+                yield Example(id=f"{split}-{index}", input=Question(question, demo_schema(self.demo_seed)), target=query)
+        else:
+            for index, record in enumerate(read_split(self.data, split)):
+                yield example_from(record, f"{split}-{index}", self._folder)
+
+    @property
+    def _folder(self) -> str:
+        path = Path(self.data)
+        return self.schemas or str(path.parent if path.is_file() else path)
+
+    def prompt(self, example: Example) -> str:
+        """Returns the schema, the question, and where the query begins."""
+        return prompt_for(example.input.text, example.input.schema, self.schema_style, self.sample_values)
+
+    def grammar_for(self, example: Example) -> Grammar:
+        """Returns the grammar of the example's database."""
+        if not self.closed_names:
+            return GRAMMAR
+        return grammar_of(example.input.schema, tuple(filter(None, map(str.strip, self.aliases.split(",")))))
+
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        """Scores queries; see `sofit_sql.metrics`."""
+        return score_queries(predictions, [self.grammar_for(prediction.example) for prediction in predictions])
+
+    def check_for(self, example: Example, text: str) -> Iterator[Problem]:
+        """Yields the broken rules of `sofit_sql.rules`."""
+        return check_names(text, self.grammar_for(example), example.input.schema)
+
+    def example_for(self, text: str) -> Example:
+        """Makes an example of a question to the only database of the data.
+
+        Raises:
+            SofitError: the data has several.
+        """
+        schema = demo_schema(self.demo_seed) if self.is_demo else schema_in_folder(self._folder, "", self.data)
+        return Example(id="input", input=Question(text, schema), target="")
+
+    def instruction_row(self, example: Example) -> dict[str, str]:
+        """Returns what stands before every question, the question and the query."""
+        schema = described(example.input.schema, self.schema_style, self.sample_values)
+        return {"instruction": schema, "input": example.input.text, "output": example.target}
+
+    def canonical(self, text: str, example: Example) -> str:
+        """Returns the query with its letter case, quotes, white space and aliases in one form."""
+        canonical = canonical_sql(text, example.input.schema)
+        return text if canonical is None or not self.grammar_for(example).accepts(canonical) else canonical
