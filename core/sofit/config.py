@@ -153,7 +153,7 @@ class EvaluationConfig(Section):
     """The most examples to evaluate, the first ones; null for all."""
     every: Count | None = None
     """Steps between evaluations during training; by default only before and after."""
-    batch_size: Count = 32
+    batch_size: Count = 64
     """Examples generated at a time."""
     max_new_tokens: Count | None = None
     """The most tokens of one output; by default a little more than the longest target needs."""

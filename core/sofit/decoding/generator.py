@@ -36,6 +36,8 @@ from sofit.supervision import TokenizedPrompt
 
 _REFILL_SHARE = 4
 """One lane in so many must be free before new prompts are read, since reading runs for all of these at once."""
+_LANES_STEP = 4
+"""The number of lanes is rounded up to this, so that few shapes are compiled."""
 _PATIENCE = 4
 """Chunks get shorter when more than one lane in so many had to go back."""
 
@@ -55,7 +57,7 @@ class GenerationSettings:
     """How much to write, and how."""
 
     max_new_tokens: int
-    batch_size: int = 32
+    batch_size: int = 64
     """Prompts decoded side by side."""
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
@@ -152,7 +154,7 @@ class _Group:
         self._rest_length = max(round_up(longest, LENGTH_STEP), LENGTH_STEP)
         # A chunk may run past the limit before the host looks.
         self._capacity = round_up(self._rest_length + settings.max_new_tokens + CHUNK_STEPS, LENGTH_STEP)
-        size = min(settings.batch_size, 1 << (len(rests) - 1).bit_length())
+        size = min(settings.batch_size, round_up(len(rests), _LANES_STEP))
         self._lanes: list[_Lane | None] = [None] * size
         self._masks = np.full((1, size, -(-Vocab.size // WORD_BITS)), -1, np.int32)
         self._refill_size = max(1, size // _REFILL_SHARE)
