@@ -80,7 +80,7 @@ class TrainerConfig(Section):
 
     num_train_steps: Count | None = None
     """Optimiser steps; by default three times through the data, and as many as take minutes for demo data."""
-    train_batch_size: Count = 32
+    train_batch_size: Count = 16
     """Examples in one step."""
     seed: Integer = 0
     """Decides the order of the examples, the adapters' first values and dropout."""
