@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sofit.cli import config, data, evaluate, generate, grammar, inspect, plugin, tasks, train, validate
+from sofit.cli import compare, config, data, evaluate, generate, grammar, inspect, plugin, tasks, train, validate
 from sofit.errors import SofitError
 
 
@@ -73,6 +73,7 @@ app.add_typer(grammar.app, name="grammar")
 app.add_typer(plugin.app, name="plugin")
 app.command("train", epilog="Example: sofit train --task viggo --data data/viggo --steps 100")(train.train)
 app.command("eval", epilog="Example: sofit eval --model runs/viggo-lora-1 --split test --limit 200")(evaluate.evaluate)
+app.command("compare", epilog="Example: sofit compare runs/full runs/lora")(compare.compare)
 app.command("generate", epilog='Example: sofit generate --model runs/viggo-lora-1 "Have you played Portal?"')(generate.generate)
 app.command("validate", epilog="Example: sofit validate outputs.txt --grammar viggo")(validate.validate)
 app.command("inspect", epilog="Example: sofit inspect --task viggo --data data/viggo")(inspect.inspect)

@@ -4,6 +4,7 @@ from sofit.outputs.comparison import Comparison, compare, tabulate
 from sofit.outputs.entries import evaluation_entry, prediction_entries, same_evaluation
 from sofit.outputs.files import JsonLines, as_json, write_text
 from sofit.outputs.folder import choose_run_folder
+from sofit.outputs.several_runs import compare_runs, read_results
 from sofit.outputs.versions import installed_versions
 from sofit.outputs.write import write_outputs
 
@@ -13,9 +14,11 @@ __all__ = [
     "as_json",
     "choose_run_folder",
     "compare",
+    "compare_runs",
     "evaluation_entry",
     "installed_versions",
     "prediction_entries",
+    "read_results",
     "same_evaluation",
     "tabulate",
     "write_outputs",
