@@ -24,9 +24,15 @@ def same_rows(expected: Rows, found: Rows, *, ordered: bool) -> bool:
 def _match(wanted: list[tuple[Any, ...]], had: list[tuple[Any, ...]], chosen: tuple[int, ...], ordered: bool) -> bool:
     """Whether the columns of `had` that are not `chosen` yet can stand for the rest of `wanted`."""
     place = len(chosen)
+    tried = set()
     for candidate, values in enumerate(had):
-        if candidate in chosen or (values != wanted[place] if ordered else Counter(values) != Counter(wanted[place])):
+        if (
+            candidate in chosen
+            or values in tried
+            or (values != wanted[place] if ordered else Counter(values) != Counter(wanted[place]))
+        ):
             continue
+        tried.add(values)  # Columns that are the same row by row can stand for each other.
         so_far = (*chosen, candidate)
         # Columns with the same values may belong to different rows, so that what was chosen is compared whole.
         if not ordered and Counter(zip(*wanted[: place + 1], strict=True)) != Counter(
