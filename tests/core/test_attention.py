@@ -1,0 +1,107 @@
+"""Attention in blocks against the formula, written out over all keys at once."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import haliax as hax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from haliax import Axis, NamedArray
+
+from sofit.model.attention import Context, _Matrices, attend
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+Row, Heads, Group, Size = Axis("row", 2), Axis("kv_head", 3), Axis("group", 3), Axis("head_size", 8)
+Slot, Pos, Prefix = Axis("slot", 4), Axis("position", 64), Axis("prefix_position", 512)
+OwnKey, PrefixKey = Pos.alias("position_key"), Prefix.alias("prefix_position_key")
+
+
+Case = Callable[[], tuple[NamedArray, list[Context]]]
+Attention = Callable[[NamedArray, Sequence[Context]], NamedArray]
+
+
+def random(seed: int, *axes: Axis) -> NamedArray:
+    return hax.random.normal(jax.random.key(seed), axes)
+
+
+def causal(queries: Axis, keys: Axis, batch: tuple[Axis, ...]) -> NamedArray:
+    return (hax.arange(queries).broadcast_axis(keys) >= hax.arange(keys).broadcast_axis(queries)).broadcast_axis(batch)
+
+
+def prefix_case() -> tuple[NamedArray, list[Context]]:
+    query = random(0, Row, Prefix, Heads, Group, Size)
+    keys = [random(seed, Row, PrefixKey, Heads, Size) for seed in (1, 2)]
+    return query, [Context(*keys, causal(Prefix, PrefixKey, (Row,)), PrefixKey, Prefix.name)]
+
+
+def slots_case() -> tuple[NamedArray, list[Context]]:
+    query = random(3, Row, Slot, Pos, Heads, Group, Size)
+    to_prefix = [random(seed, Row, Prefix, Heads, Size) for seed in (4, 5)]
+    own = [random(seed, Row, Slot, OwnKey, Heads, Size) for seed in (6, 7)]
+    filled = (hax.arange(Prefix) < 500).broadcast_axis(Row)
+    return query, [
+        Context(*to_prefix, filled, Prefix),
+        Context(*own, causal(Pos, OwnKey, (Row, Slot)), OwnKey, Pos.name),
+    ]
+
+
+CASES = {"a prefix sees itself": prefix_case, "slots see the prefix and themselves": slots_case}
+
+
+def by_the_formula(query: NamedArray, contexts: Sequence[Context]) -> NamedArray:
+    """Writes softmax(q k / sqrt(d)) v out, each context's keys beside the others'."""
+    scores = [
+        hax.where(context.visible, hax.dot(query, context.key, axis="head_size") / np.sqrt(Size.size), -jnp.inf)
+        .rename({context.Key.name: "all"})
+        .rearrange((..., "all"))
+        for context in contexts
+    ]
+    order = scores[0].axes[:-1]
+    weights = hax.nn.softmax(hax.concatenate("all", [score.rearrange((*order, "all")) for score in scores]), "all")
+    result, start = 0.0, 0
+    for context in contexts:
+        part = weights["all", start : start + context.Key.size].rename({"all": context.Key.name})
+        result += hax.dot(part, context.value, axis=context.Key)
+        start += context.Key.size
+    assert isinstance(result, NamedArray)
+    return result.rearrange(query.axes)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_attention_and_its_gradients_are_those_of_the_formula(case: Case) -> None:
+    query, contexts = case()
+    direction = random(9, *query.axes)
+
+    def loss(implementation: Attention, query: NamedArray, arrays: list[NamedArray]) -> jax.Array:
+        filled = [
+            Context(key, value, context.visible, context.Key, context.causal_along)
+            for key, value, context in zip(arrays[::2], arrays[1::2], contexts, strict=True)
+        ]
+        return hax.sum(implementation(query, filled) * direction).scalar()
+
+    arrays = [array for context in contexts for array in (context.key, context.value)]
+    both = [jax.jit(jax.value_and_grad(partial(loss, one), argnums=(0, 1))) for one in (attend, by_the_formula)]
+    found, expected = (jax.tree.leaves(value_and_gradients(query, arrays)) for value_and_gradients in both)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * float(jnp.abs(other).max()))
+
+
+def test_the_cases_above_are_cut_into_parts_and_blocks() -> None:
+    query, (context,) = prefix_case()
+    assert len(list(_Matrices.of(context, query).parts())) == 4
+    query, contexts = slots_case()
+    assert _Matrices.of(contexts[0], query).blocks().size > 1
+
+
+def test_queries_that_see_nothing_give_numbers_and_take_no_part_in_gradients() -> None:
+    query, contexts = slots_case()
+    blind = [
+        Context(context.key, context.value, hax.zeros_like(context.visible), context.Key, context.causal_along)
+        for context in contexts
+    ]
+    assert bool(jnp.isfinite(attend(query, blind).array).all())
+    gradients = jax.grad(lambda q: (attend(q, blind) * 0.0).sum().scalar())(query)
+    np.testing.assert_array_equal(gradients.array, 0)
