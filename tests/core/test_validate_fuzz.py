@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,7 +40,8 @@ NOTES = Judge(
     )
 )
 
-SECONDS = 1.0
+MOST_SECONDS = 1.0
+"""Of the processor, for a verdict and a fix: the time on the wall says more of what else the machine does."""
 WORDS = [
     "inform",
     "request_attribute",
@@ -60,12 +62,13 @@ WORDS = [
 ]
 NEAR_TEXTS = st.lists(st.sampled_from(WORDS), max_size=25).map("".join)
 TEXTS = st.text(max_size=60) | NEAR_TEXTS | st.binary(max_size=40).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
-MORE = settings(max_examples=100_000, deadline=SECONDS * 1000, suppress_health_check=[HealthCheck.too_slow])
-SOME = settings(max_examples=300, deadline=SECONDS * 1000)
+MORE = settings(max_examples=100_000, suppress_health_check=[HealthCheck.too_slow])
+SOME = settings(max_examples=300)
 
 
 def check_verdict(judge: Judge, text: str) -> None:
-    """A verdict is consistent, its place lies in the text, and a fix mends all."""
+    """A verdict comes soon and is consistent, its place lies in the text, and a fix mends all."""
+    start = time.process_time()
     problems = judge.problems(text)
     errors = [problem for problem in problems if problem.severity == "error"]
     assert judge.grammar.accepts(text) or errors
@@ -76,6 +79,7 @@ def check_verdict(judge: Judge, text: str) -> None:
         assert problem.column <= problem.end_column
         problem.message.encode("utf-8")
     fix = find_fix(text, judge.problems, unsafe=True) if errors else None
+    assert time.process_time() - start < MOST_SECONDS
     if fix is not None:
         assert judge.grammar.accepts(fix.text)
         assert not [problem for problem in judge.problems(fix.text) if problem.severity == "error"]
@@ -128,7 +132,7 @@ def test_mutated_targets_get_a_verdict(shared_data: Path, count: int):
 )
 def test_very_long_and_very_deep_texts_get_a_verdict(text: str):
     for judge in (VIGGO, NOTES):
-        judge.problems(text)
+        check_verdict(judge, text)
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
