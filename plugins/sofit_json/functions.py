@@ -86,7 +86,7 @@ def calls_schema(functions: Sequence[Function]) -> str:
 def to_json_schema(document: Mapping[str, Any], unknown: list[str], place: str) -> dict[str, Any]:
     """Returns the JSON Schema of parameters, or of one; what type is unknown is added to `unknown`, with its place."""
     # Arrow puts a null where nothing is said; only a default may be null itself.
-    schema = {key: value for key, value in document.items() if value is not None or key == "default"}
+    schema: dict[str, Any] = {key: value for key, value in document.items() if value is not None or key == "default"}
     for key, part in schema.items():
         if key in ("properties", "$defs", "definitions") and isinstance(part, Mapping):
             named = {name: value for name, value in part.items() if value is not None}

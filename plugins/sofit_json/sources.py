@@ -42,7 +42,8 @@ def read_schema(data: str, schema: str) -> str:
     Raises:
         SofitError: there is none, or it is no JSON Schema.
     """
-    for path in [Path(schema)] if schema else [Path(data) / "schema.json", Path(data).parent / "schema.json"]:
+    folders = [] if data.startswith("hf:") else [Path(data), Path(data).parent]
+    for path in [Path(schema)] if schema else [folder / "schema.json" for folder in folders]:
         if schema or path.is_file():
             return schema_grammar(Grammar.from_file(path).text).text
     raise SofitError(

@@ -39,17 +39,20 @@ class JsonTask(Task):
         """Yields the demo set, or the rows of `data`; says which of their functions' types are unknown."""
         is_of_arrow = self.data.startswith("hf:")
         unknown: dict[str, str] = {}
-        for index, record in enumerate(demo_split(split, self.demo_seed) if self.is_demo else read_split(self.data, split)):
-            if has_functions(record):
-                example = call_example(record, f"{split}-{index}", is_of_arrow=is_of_arrow)
-                found = [type_ for function in example.input.functions for type_ in function.unknown_types]
-                unknown = {**dict.fromkeys(found, record.where), **unknown}
-            else:
-                example = text_example(record, f"{split}-{index}", self.schema_text, is_of_arrow=is_of_arrow)
-            yield example
-        if unknown:
-            listing = "; ".join(f"{type_} ({where})" for type_, where in unknown.items())
-            _log.warning("%d types are unknown, so that any value may stand there: %s", len(unknown), listing)
+        records = demo_split(split, self.demo_seed) if self.is_demo else read_split(self.data, split)
+        try:
+            for index, record in enumerate(records):
+                if has_functions(record):
+                    example = call_example(record, f"{split}-{index}", is_of_arrow=is_of_arrow)
+                    found = [type_ for function in example.input.functions for type_ in function.unknown_types]
+                    unknown = {**dict.fromkeys(found, record.where), **unknown}
+                else:
+                    example = text_example(record, f"{split}-{index}", self.schema_text, is_of_arrow=is_of_arrow)
+                yield example
+        finally:  # Also where only the first examples are wanted.
+            if unknown:
+                listing = "; ".join(f"{type_} ({where})" for type_, where in unknown.items())
+                _log.warning("%d types are unknown, so that any value may stand there: %s", len(unknown), listing)
 
     def prompt(self, example: Example) -> str:
         """Returns the schema or the functions, the text, and where the JSON begins."""

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sofit import load_plugins
 from sofit.config import Config
+
+TASKS = ", ".join(sorted(load_plugins().tasks))
 
 Sofit = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -70,7 +73,7 @@ def error(result: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["train", "--task", "vigo"], "No task is called 'vigo'. Installed: viggo. Did you mean 'viggo'?"),
+        (["train", "--task", "vigo"], f"No task is called 'vigo'. Installed: {TASKS}. Did you mean 'viggo'?"),
         (["train", "--set", "trainer.sed=1"], "--set: unknown key 'trainer.sed'. Did you mean 'seed'?"),
         (
             ["train", "--steps", "0"],
@@ -84,7 +87,7 @@ def error(result: subprocess.CompletedProcess[str]) -> str:
             ["config", "--set", "task_options.prompt_stile=long"],
             "Task 'viggo' has no option 'prompt_stile'. Options: data, demo_seed, prompt_style. Did you mean 'prompt_style'?",
         ),
-        (["tasks", "vigo"], "No task is called 'vigo'. Installed: viggo. Did you mean 'viggo'?"),
+        (["tasks", "vigo"], f"No task is called 'vigo'. Installed: {TASKS}. Did you mean 'viggo'?"),
         (["data", "export", "--data", "nowhere", "out.jsonl"], "There is no data at nowhere."),
         (
             ["generate", "--temperature", "-1", "x"],

@@ -205,6 +205,13 @@ def test_without_a_schema_the_error_says_where_one_is_looked_for(tmp_path: Path)
         list(write(tmp_path, [{"text": "Hi", "json": 1}]).load("train"))
 
 
+def test_a_data_set_of_the_hub_does_not_take_the_schema_of_the_folder_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write(tmp_path, [], SCHEMA)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SofitError, match=r"The rows of hf:name .* --set task_options\.schema=FILE"):
+        _ = JsonTask(data="hf:name").schema_text
+
+
 def test_the_schema_may_be_named_or_stand_beside_a_file(tmp_path: Path):
     write(tmp_path, [{"text": f"Hi {n}", "json": n} for n in range(20)], {"type": "integer"})
     beside = JsonTask(data=str(tmp_path / "train.jsonl"))
