@@ -44,6 +44,11 @@ class Schema:
     """The SQLite file, where there is one."""
 
     @property
+    def table_names(self) -> tuple[str, ...]:
+        """The names of all tables."""
+        return tuple(table.name for table in self.tables)
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """The names of all columns, each once."""
         return tuple(dict.fromkeys(column.name for table in self.tables for column in table.columns))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sofit import Example, Record, SofitError
-from sofit_sql.prompt import quoted
+from sofit_grammars.sql_names import quoted
 from sofit_sql.schema import (
     Column,
     Schema,

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_split
+from sofit_grammars import builtin_grammar
+from sofit_grammars.sql_names import sql_grammar_of
 from sofit_sql.canonical import RESULT_ALIAS, canonical_sql
-from sofit_sql.closed_names import GRAMMAR, grammar_of
 from sofit_sql.demo import demo_schema, demo_split
 from sofit_sql.metrics import score_queries
 from sofit_sql.prompt import SCHEMA_STYLES, SchemaStyle, described, prompt_for
 from sofit_sql.rules import RULES, check_names
+from sofit_sql.schema import Schema
 from sofit_sql.sources import Question, example_from, schema_in_folder
 
 _RESULTS = ", ".join(f"{RESULT_ALIAS}{number}" for number in range(10))
@@ -71,8 +73,10 @@ class SqlTask(Task):
     def grammar_for(self, example: Example) -> Grammar:
         """Returns the grammar of the example's database."""
         if not self.closed_names:
-            return GRAMMAR
-        return grammar_of(example.input.schema, tuple(filter(None, map(str.strip, self.aliases.split(",")))))
+            return builtin_grammar("sql")
+        schema: Schema = example.input.schema
+        aliases = filter(None, map(str.strip, self.aliases.split(",")))
+        return sql_grammar_of(schema.name, schema.table_names, (*schema.column_names, *aliases))
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """Scores queries; see `sofit_sql.metrics`."""

@@ -35,7 +35,10 @@ def score(shop: Question, target: str, text: str) -> dict[str, float]:
 
 BY_KIND = "SELECT name, price FROM item WHERE kind = 'office' AND price > 1"
 ORDERED = "SELECT name, price FROM item WHERE price < 10 ORDER BY price DESC"
-JOINED = "SELECT T1.name, SUM(T2.amount) FROM item AS T1 JOIN sale AS T2 ON T1.id = T2.item_id GROUP BY T1.name HAVING SUM(T2.amount) > 1"
+JOINED = (
+    "SELECT T1.name, SUM(T2.amount) FROM item AS T1 JOIN sale AS T2 ON T1.id = T2.item_id"
+    " GROUP BY T1.name HAVING SUM(T2.amount) > 1"
+)
 
 # Each: what is wrong or different; target; query; execution accuracy, exact match, clause match, executable, valid.
 TABLE = [

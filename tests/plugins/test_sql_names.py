@@ -8,8 +8,8 @@ import pytest
 
 from sofit.grammar.engine import ByteMatcher
 from sofit.grammar_check import check_grammar
+from sofit_grammars.sql_names import sql_grammar_of
 from sofit_sql import SqlTask
-from sofit_sql.closed_names import grammar_of
 from sofit_sql.rules import check_names
 from sofit_sql.schema import Column, Schema, Table
 
@@ -20,7 +20,7 @@ SHOP = Schema(
         Table("item list", (Column("item_id"), Column("note"))),
     ),
 )
-GRAMMAR = grammar_of(SHOP, ("total",))
+GRAMMAR = sql_grammar_of("shop", SHOP.table_names, (*SHOP.column_names, "total"))
 MATCHER = ByteMatcher(GRAMMAR.constraint())
 
 
@@ -97,7 +97,7 @@ def test_a_schema_has_one_grammar_however_many_questions_ask_it(shared_data: Pat
 
 
 def test_a_schema_whose_names_all_need_quotes_still_has_a_grammar():
-    grammar = grammar_of(Schema("odd", (Table("my table", (Column("a b"), Column("c[d]"))),)), ())
+    grammar = sql_grammar_of("odd", ("my table",), ("a b", "c[d]"))
     assert grammar.flaws == ()
     assert grammar.accepts('SELECT "a b", `c[d]` FROM "my table"')
     assert not grammar.accepts("SELECT a FROM my")

@@ -18,7 +18,9 @@ from sofit_sql.schema import Schema, schema_of_csv, schema_of_database, schema_o
 from sofit_sql.sources import example_from
 
 ROW = {"question": "How many cities are there?", "sql": "SELECT count(*) FROM city"}
-CREATE = "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT, state TEXT REFERENCES state(code)); CREATE TABLE state (code TEXT)"
+CREATE = (
+    "CREATE TABLE city (id INTEGER PRIMARY KEY, name TEXT, state TEXT REFERENCES state(code)); CREATE TABLE state (code TEXT)"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +101,7 @@ def test_wikisqls_own_rows_become_queries(tmp_path: Path):
         "sql": {"sel": 0, "agg": 3, "conds": {"column_index": [1, 0], "operator_index": [1, 0], "condition": ["3", "O'Neal"]}},
     }
     example = example_from(Record(row, "data:1"), "train-1", str(tmp_path))
-    assert example.target == "SELECT COUNT(\"Player\") FROM table_1_10015132_16 WHERE \"No.\" > 3 AND \"Player\" = 'O''Neal'"
+    assert example.target == 'SELECT COUNT("Player") FROM table_1_10015132_16 WHERE "No." > 3 AND "Player" = \'O\'\'Neal\''
     assert SqlTask().grammar_for(example).accepts(example.target)
 
 
@@ -173,7 +175,14 @@ def test_the_prompt_begins_with_the_schema_and_ends_with_the_question(options: d
     (tmp_path / "train.jsonl").write_text(json.dumps(ROW) + "\n")
     task = make_task(SqlTask, {"data": str(tmp_path), **options})
     (example,) = task.load("train")
-    wanted = ["Write the SQLite query that answers the question.", "", *lines, "", "Question: How many cities are there?", "SQL: "]
+    wanted = [
+        "Write the SQLite query that answers the question.",
+        "",
+        *lines,
+        "",
+        "Question: How many cities are there?",
+        "SQL: ",
+    ]
     assert task.prompt(example) == "\n".join(wanted)
 
 

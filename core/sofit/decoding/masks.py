@@ -23,23 +23,25 @@ if TYPE_CHECKING:
 
 WORD_BITS = 32
 """Tokens in one word of a packed mask."""
-_CLOSERS = b"])}>\"'"
-_LONGEST_CLOSING = 400
-_CLOSING_TRIES = 50
+_CLOSERS = (b"])}>\"'", b"\"'])}>", b"\"'])}>,:")
+"""What ends a part, in the orders to try. In free text a bracket may go on for ever where a quote ends it, or the other way
+round; and a number goes on for ever where only a comma ends it, since more must follow."""
+_CLOSING_LENGTHS = (40, 400, 4000)
+_CLOSING_TRIES, _CLOSING_SHARE, _CLOSER_COUNT = 20, 0.7, len(_CLOSERS[0])
 _TEXT_CLASS = re.compile(r"(\[\^(?:\\.|[^\]\\])*\])(?:\{\d+,\d+\}|[+*])")
 
 
 class Matcher:
     """Follows one output and knows what may come next."""
 
-    def __init__(self, matcher: "LLMatcher", word_count: int, closing_order: Sequence[int]):
+    def __init__(self, matcher: "LLMatcher", word_count: int, closing_orders: Sequence[Sequence[int]]):
         self._matcher = matcher
         self._words = np.zeros(word_count, np.int32)
-        self._closing_order = closing_order
+        self._closing_orders = closing_orders
 
     def copy(self) -> "Matcher":
         """Returns a matcher that stands where this one does and goes its own way."""
-        return Matcher(self._matcher.deep_copy(), len(self._words), self._closing_order)
+        return Matcher(self._matcher.deep_copy(), len(self._words), self._closing_orders)
 
     def accept(self, tokens: Sequence[int]) -> int:
         """Takes tokens up to the first one that the mask forbids, an end token included, and returns how many it took.
@@ -64,32 +66,42 @@ class Matcher:
     def closing(self) -> list[int]:
         """Returns a short run of tokens that completes the output: what ends a part, wherever that may come.
 
-        Where that never comes to an end, as `"` in SQL opens a text as well as it closes one, the shortest of some runs drawn by
-        chance.
+        Where that goes on for ever in every order, as `"` in SQL opens a text as well as it closes one, the shortest of some runs
+        drawn by chance.
 
         Raises:
-            SofitError: none led to an end within some hundred tokens.
+            SofitError: it led to no end within some thousand tokens.
         """
         chance = random.Random(0)
-        run = self._closing_run(lambda allowed: allowed[0])
-        if run is None:
-            drawn = (self._closing_run(lambda allowed: _drawn(allowed, chance)) for _ in range(_CLOSING_TRIES))
-            run = min(filter(None, drawn), key=len, default=None)
-        if run is None:
-            raise SofitError("The grammar offers no short way to complete an output that was cut off.")
-        return run
+        for longest in _CLOSING_LENGTHS:
+            for order in self._closing_orders:
+                tokens = self.copy()._closed_by(lambda ahead, order=order: ahead._first_of(order), longest)
+                if tokens is not None:
+                    return tokens
+            runs = (self.copy()._closed_by(lambda ahead: ahead._drawn(chance), longest) for _ in range(_CLOSING_TRIES))
+            if tokens := min(filter(None, runs), key=len, default=None):
+                return tokens
+        raise SofitError("The grammar offers no short way to complete an output that was cut off.")
 
-    def _closing_run(self, choose: Callable[[list[int]], int]) -> list[int] | None:
-        """Returns the tokens up to where the output may end, each one chosen of those allowed; None where that takes too many."""
-        ahead, tokens = self.copy(), list[int]()
-        while not ahead._matcher.is_accepting():
-            if len(tokens) == _LONGEST_CLOSING:
+    def _first_of(self, order: Sequence[int]) -> int | None:
+        return next((token for token in order if is_allowed(self._words, token)), None)
+
+    def _drawn(self, chance: random.Random) -> int | None:
+        allowed = [token for token in self._closing_orders[0] if is_allowed(self._words, token)]
+        # What ends a part comes first in the order, and is drawn more often than not.
+        return chance.choice(allowed[: _CLOSER_COUNT if chance.random() < _CLOSING_SHARE else None]) if allowed else None
+
+    def _closed_by(self, choose: "Callable[[Matcher], int | None]", longest: int) -> list[int] | None:
+        """Goes on to the end with what `choose` takes of what may come; returns what it took, None where that is too much."""
+        tokens: list[int] = []
+        while not self._matcher.is_accepting():
+            if len(tokens) == longest:
                 return None
-            ahead.fill(ahead._words)
-            allowed = [token for token in self._closing_order if is_allowed(ahead._words, token)]
+            self.fill(self._words)
+            token = choose(self)
             # Where the text is forced, the only token may be a longer one.
-            tokens.append(choose(allowed) if allowed else _first_allowed(ahead._words))
-            ahead._consume(tokens[-1])
+            tokens.append(_first_allowed(self._words) if token is None else token)
+            self._consume(tokens[-1])
         return tokens
 
     def _consume(self, token: int) -> None:
@@ -104,11 +116,6 @@ class Matcher:
 def is_allowed(words: np.ndarray, token: int) -> bool:
     """Reads a token's bit in a packed mask."""
     return bool(words[token // WORD_BITS] >> (token % WORD_BITS) & 1)
-
-
-def _drawn(allowed: list[int], chance: random.Random) -> int:
-    """Draws a token, one of the first few more often than not: what ends a part comes first."""
-    return chance.choice(allowed[: len(_CLOSERS)] if chance.random() < 0.7 else allowed)
 
 
 def _first_allowed(words: np.ndarray) -> int:
@@ -127,7 +134,7 @@ class TokenMasks:
             tokenizer.json, n_vocab=vocab_size, eos_token=list(tokenizer.eos_ids), slices=[]
         )
         self._word_count = -(-vocab_size // WORD_BITS)
-        self._closing_order = _closing_order(self._tokenizer)
+        self._closing_orders = [_closing_order(self._tokenizer, closers) for closers in _CLOSERS]
         self._compiled: dict[tuple[Grammar, str], Matcher] = {}
 
     def matcher(self, grammar: Grammar, lead: str = "") -> Matcher:
@@ -154,7 +161,7 @@ class TokenMasks:
         tokenizer = self._tokenizer.with_slices(free_text_slices(grammar))
         matcher = LLMatcher(tokenizer, grammar.constraint(lead), log_level=0, limits=limits())
         assert not matcher.is_error(), matcher.get_error()
-        return Matcher(matcher, self._word_count, self._closing_order)
+        return Matcher(matcher, self._word_count, self._closing_orders)
 
 
 def free_text_slices(grammar: Grammar) -> list[str]:
@@ -167,9 +174,9 @@ def free_text_slices(grammar: Grammar) -> list[str]:
     return [pattern for text in classes for pattern in (f"{text}{{1,20}}", f"{text}+")]
 
 
-def _closing_order(tokenizer: "LLTokenizer") -> list[int]:
+def _closing_order(tokenizer: "LLTokenizer", closers: bytes) -> list[int]:
     """Returns the tokens of one byte: what ends a part first, then letters and digits, then the rest."""
     rest = sorted(range(32, 127), key=lambda byte: (not chr(byte).isalnum(), byte))
-    in_order = dict.fromkeys([*_CLOSERS, *rest])
+    in_order = dict.fromkeys([*closers, *rest])
     tokens = [tokenizer.greedy_tokenize(chr(byte)) for byte in in_order]
     return [token[0] for token in tokens if len(token) == 1]
