@@ -63,7 +63,7 @@ def _samples(schema: Schema, table: Table, count: int) -> list[str]:
         for column in table.columns:
             name, source = (f'"{text.replace(chr(34), chr(34) * 2)}"' for text in (column.name, table.name))
             query = (
-                f"SELECT {name} FROM \"{table.name}\" WHERE typeof({name}) = 'text' AND length({name}) BETWEEN 1 AND ?"
+                f"SELECT {name} FROM {source} WHERE typeof({name}) = 'text' AND length({name}) BETWEEN 1 AND ?"
                 f" GROUP BY {name} ORDER BY count(*) DESC, {name} LIMIT ?"
             )
             values = [value for (value,) in connection.execute(query, (_LONGEST_VALUE, count)) if "\n" not in value]

@@ -68,7 +68,7 @@ ATTACKS = {
     "a table calls itself for ever": "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
     "a table calls itself for long": "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t LIMIT 9000) SELECT * FROM t",
     "it takes for ever": "SELECT count(*) FROM item a, item b, item c, item d, item e WHERE a.price * b.price > c.price",
-    "one value takes for ever": "SELECT max(length(replace(hex(a.name || b.name), '0', c.name))) FROM item a, item b, item c, item",
+    "one value takes for ever": "SELECT max(replace(hex(a.name || b.name), '0', c.name)) FROM item a, item b, item c, item",
     "there are too many rows": "SELECT a.id FROM item AS a, item AS b",
     "a value is too long": "SELECT zeroblob(1000000000)",
     "a value grows too long": "SELECT printf('%.*c', 900000000, 'x')",
