@@ -20,7 +20,7 @@ from sofit_sql.metrics import score_queries
 from sofit_sql.prompt import SCHEMA_STYLES, SchemaStyle, described, prompt_for
 from sofit_sql.rules import RULES, check_names
 from sofit_sql.schema import Schema
-from sofit_sql.sources import Question, example_from, schema_in_folder
+from sofit_sql.sources import SCHEMA_REMEDY, Question, example_from, schema_in_folder
 
 _RESULTS = ", ".join(f"{RESULT_ALIAS}{number}" for number in range(10))
 
@@ -68,7 +68,7 @@ class SqlTask(Task):
 
     def prompt(self, example: Example) -> str:
         """Returns the schema, the question, and where the query begins."""
-        return prompt_for(example.input.text, example.input.schema, self.schema_style, self.sample_values)
+        return prompt_for(example.input, example.input.schema, self.schema_style, self.sample_values)
 
     def grammar_for(self, example: Example) -> Grammar:
         """Returns the grammar of the example's database."""
@@ -90,15 +90,17 @@ class SqlTask(Task):
         """Makes an example of a question to the only database of the data.
 
         Raises:
-            SofitError: the data has several.
+            SofitError: the data has none, or several.
         """
-        schema = demo_schema(self.demo_seed) if self.is_demo else schema_in_folder(self._folder, "", self.data)
+        schema = demo_schema(self.demo_seed) if self.is_demo else schema_in_folder(self._folder, "")
+        if schema is None:
+            raise SofitError(f"{self._folder} has no schema, or several. To ask a question, one is needed. {SCHEMA_REMEDY}")
         return Example(id="input", input=Question(text, schema), target="")
 
     def instruction_row(self, example: Example) -> dict[str, str]:
         """Returns what stands before every question, the question and the query."""
         schema = described(example.input.schema, self.schema_style, self.sample_values)
-        return {"instruction": schema, "input": example.input.text, "output": example.target}
+        return {"instruction": schema, "input": str(example.input), "output": example.target}
 
     def canonical(self, text: str, example: Example) -> str:
         """Returns the query with its letter case, quotes, white space and aliases in one form."""
