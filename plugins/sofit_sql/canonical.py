@@ -4,7 +4,7 @@ import functools
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sofit_sql.prompt import is_plain
+from sofit_grammars.sql_names import is_plain
 from sofit_sql.schema import Schema
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def _read(text: str, schema: Schema, *, by_place: bool) -> "exp.Query | None":
         query = sqlglot.parse_one(text, read="sqlite")
         if not isinstance(query, exp.Query):
             return None
-        known = {name.lower() for name in (*schema.column_names, *(table.name for table in schema.tables))}
+        known = {name.lower() for name in (*schema.column_names, *schema.table_names)}
         known |= {alias.alias.lower() for alias in query.find_all(exp.Alias)}
         query = query.transform(_plain, known)
         _name(query, by_place)

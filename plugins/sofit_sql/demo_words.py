@@ -9,8 +9,8 @@ AUTHORS = (
 
 COUNTRIES = {
     "Brazil": "Brazilian", "Egypt": "Egyptian", "France": "French", "Germany": "German", "Ghana": "Ghanaian",
-    "Hungary": "Hungarian", "India": "Indian", "Italy": "Italian", "Japan": "Japanese", "Norway": "Norwegian", "Poland": "Polish", "Spain": "Spanish",
-    "Sweden": "Swedish", "Turkey": "Turkish",
+    "Hungary": "Hungarian", "India": "Indian", "Italy": "Italian", "Japan": "Japanese", "Norway": "Norwegian",
+    "Poland": "Polish", "Spain": "Spanish", "Sweden": "Swedish", "Turkey": "Turkish",
 }  # fmt: skip
 
 GENRES = (
@@ -44,12 +44,12 @@ CITIES = (
 TITLES = (
     "A Map of Salt", "After the Orchard", "Amber Letters", "Bitter Almanac", "Blue Cartography", "Cold Harbour Road",
     "Copper Rain", "Distant Bells", "Early Snow", "Eleven Lanterns", "Fields of Glass", "Five Quiet Rooms", "Grey Heron",
-    "Half a Kingdom", "Harvest of Stones", "House of Reeds", "Iron Lullaby", "Juniper Street", "Last Train to Oru", "Lemon Tree Winter",
-    "Letters to Nobody", "Marble and Smoke", "Midnight Ferry", "Milk and Thunder", "No Further North", "Of Moths and Kings",
-    "Old River Songs", "Paper Lighthouse", "Pale Horses", "Quicksilver", "Red Clay", "Second Harvest", "Seven Small Wars",
-    "Silent Aviary", "Small Hours", "Stone Fruit", "Tales of the Weir", "The Clockmaker's Debt", "The Long Thaw",
-    "The Moon Ledger", "The Salt Wife", "The Tin Orchard", "Thirteen Doors", "Three Winters", "Under the Viaduct", "Velvet Hours",
-    "What the Tide Kept", "White Noise Valley", "Winter Circus", "Yellow Door",
+    "Half a Kingdom", "Harvest of Stones", "House of Reeds", "Iron Lullaby", "Juniper Street", "Last Train to Oru",
+    "Lemon Tree Winter", "Letters to Nobody", "Marble and Smoke", "Midnight Ferry", "Milk and Thunder", "No Further North",
+    "Of Moths and Kings", "Old River Songs", "Paper Lighthouse", "Pale Horses", "Quicksilver", "Red Clay", "Second Harvest",
+    "Seven Small Wars", "Silent Aviary", "Small Hours", "Stone Fruit", "Tales of the Weir", "The Clockmaker's Debt",
+    "The Long Thaw", "The Moon Ledger", "The Salt Wife", "The Tin Orchard", "Thirteen Doors", "Three Winters",
+    "Under the Viaduct", "Velvet Hours", "What the Tide Kept", "White Noise Valley", "Winter Circus", "Yellow Door",
 )  # fmt: skip
 
 TEMPLATES = (

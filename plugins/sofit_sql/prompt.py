@@ -13,7 +13,7 @@ import sqlite3
 from contextlib import closing
 from typing import Literal
 
-from sofit_sql.closed_names import is_plain
+from sofit_grammars.sql_names import quoted
 from sofit_sql.schema import Schema, Table, read_only_uri
 
 SchemaStyle = Literal["compact", "create"]
@@ -40,11 +40,6 @@ def described(schema: Schema, style: SchemaStyle, sample_values: int) -> str:
     return "\n".join(lines)
 
 
-def quoted(name: str) -> str:
-    """Returns a name as a query may write it."""
-    return name if is_plain(name) else '"' + name.replace('"', '""') + '"'
-
-
 def _compact(table: Table) -> str:
     columns = ", ".join(f"{quoted(column.name)} {column.type}".rstrip() for column in table.columns)
     return f"{quoted(table.name)}({columns})"
@@ -66,9 +61,9 @@ def _samples(schema: Schema, table: Table, count: int) -> list[str]:
     lines = []
     with closing(sqlite3.connect(read_only_uri(schema.database), uri=True)) as connection:
         for column in table.columns:
-            name = '"' + column.name.replace('"', '""') + '"'
+            name, source = (f'"{text.replace(chr(34), chr(34) * 2)}"' for text in (column.name, table.name))
             query = (
-                f"SELECT {name} FROM \"{table.name}\" WHERE typeof({name}) = 'text' AND length({name}) BETWEEN 1 AND ?"
+                f"SELECT {name} FROM {source} WHERE typeof({name}) = 'text' AND length({name}) BETWEEN 1 AND ?"
                 f" GROUP BY {name} ORDER BY count(*) DESC, {name} LIMIT ?"
             )
             values = [value for (value,) in connection.execute(query, (_LONGEST_VALUE, count)) if "\n" not in value]

@@ -24,15 +24,14 @@ def same_rows(expected: Rows, found: Rows, *, ordered: bool) -> bool:
 def _match(wanted: list[tuple[Any, ...]], had: list[tuple[Any, ...]], chosen: tuple[int, ...], ordered: bool) -> bool:
     """Whether the columns of `had` that are not `chosen` yet can stand for the rest of `wanted`."""
     place = len(chosen)
-    tried = set()
+    tried: set[tuple[Any, ...]] = set()
     for candidate, values in enumerate(had):
-        if (
-            candidate in chosen
-            or values in tried
-            or (values != wanted[place] if ordered else Counter(values) != Counter(wanted[place]))
-        ):
+        # Of equal columns, one stands for the others: else their orders alone would take for ever.
+        if candidate in chosen or values in tried:
             continue
-        tried.add(values)  # Columns that are the same row by row can stand for each other.
+        tried.add(values)
+        if values != wanted[place] if ordered else Counter(values) != Counter(wanted[place]):
+            continue
         so_far = (*chosen, candidate)
         # Columns with the same values may belong to different rows, so that what was chosen is compared whole.
         if not ordered and Counter(zip(*wanted[: place + 1], strict=True)) != Counter(

@@ -32,21 +32,22 @@ def check_names(text: str, grammar: Grammar, schema: Schema) -> Iterator[Problem
 
 def _check(tree: "Tree[Token]", text: str, tables: Scope, outer: Scope) -> Iterator[Problem]:
     """Checks a part of a query that may name the tables of `outer`."""
-    scope = outer
-    if tree.data == "query":
-        # ORDER BY stands outside of the SELECT whose tables it names, the first one where several are joined.
-        select = tree
-        while select.data != "select":
-            select = select.children[0]
-        scope = outer | _sources(select, tables)
-    elif tree.data == "select":
-        scope = outer | _sources(tree, tables)
+    scope = outer | _sources(tree, tables) if tree.data == "select" else outer
     if tree.data in ("qualified_column", "all_columns"):
         yield from _check_column(tree, text, scope)
     for child in tree.children:
-        if not isinstance(child, str) and child is not None:
+        if isinstance(child, str):
+            continue
+        if child.data == "sort_key":
+            # ORDER BY stands outside of the SELECT whose tables it names, the first one where several are joined.
+            yield from _check(child, text, tables, outer | _sources(_first_select(tree), tables))
+        else:
             # A derived table knows nothing of its neighbours.
             yield from _check(child, text, tables, {} if tree.data == "derived_table" else scope)
+
+
+def _first_select(tree: "Tree[Token]") -> "Tree[Token]":
+    return tree if tree.data == "select" else _first_select(tree.children[0])
 
 
 def _check_column(tree: "Tree[Token]", text: str, scope: Scope) -> Iterator[Problem]:
@@ -64,14 +65,12 @@ def _sources(select: "Tree[Token]", tables: Scope) -> Scope:
     """Returns what the FROM of a SELECT brings."""
     scope: Scope = {}
     for clause in select.children:
-        for source in clause.children if not isinstance(clause, str) and clause is not None and clause.data == "from" else ():
-            if isinstance(source, str) or source is None or source.data not in ("table", "derived_table"):
+        for source in clause.children if not isinstance(clause, str) and clause.data == "from" else ():
+            if isinstance(source, str) or source.data not in ("table", "derived_table"):
                 continue
             first, *rest = source.children
             alias = [_bare(token) for token in rest if isinstance(token, str) and token.type == "NEXT_ALIAS"]
-            alias += [
-                _bare(node.children[-1]) for node in rest if not isinstance(node, str) and node is not None and node.data == "as"
-            ]
+            alias += [_bare(node.children[-1]) for node in rest if not isinstance(node, str) and node.data == "as"]
             is_table = source.data == "table"
             for name in alias or ([_bare(first)] if is_table else []):
                 scope[name] = tables.get(_bare(first)) if is_table else None

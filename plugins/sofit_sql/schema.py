@@ -44,6 +44,11 @@ class Schema:
     """The SQLite file, where there is one."""
 
     @property
+    def table_names(self) -> tuple[str, ...]:
+        """The names of all tables."""
+        return tuple(table.name for table in self.tables)
+
+    @property
     def column_names(self) -> tuple[str, ...]:
         """The names of all columns, each once."""
         return tuple(dict.fromkeys(column.name for table in self.tables for column in table.columns))
@@ -80,7 +85,7 @@ def _introspect(connection: sqlite3.Connection, name: str, database: str) -> Sch
     return Schema(name, tuple(tables), tuple(foreign_keys), database)
 
 
-def schema_of_statements(text: str, name: str, where: str) -> Schema:
+def schema_of_statements(text: str, name: str) -> Schema:
     """Reads CREATE TABLE statements.
 
     Raises:
@@ -92,17 +97,19 @@ def schema_of_statements(text: str, name: str, where: str) -> Schema:
     try:
         statements = [statement for statement in sqlglot.parse(text, read="sqlite") if isinstance(statement, exp.Create)]
     except sqlglot.errors.SqlglotError as error:
-        raise SofitError(f"{where}: cannot read the CREATE TABLE statements: {str(error).splitlines()[0]}") from error
-    tables = []
-    for statement in statements:
-        columns = statement.find_all(exp.ColumnDef)
-        kinds = [
-            (c.name, c.kind.sql("sqlite").lower() if c.kind else "", bool(c.find(exp.PrimaryKeyColumnConstraint)))
-            for c in columns
-        ]
-        tables.append(Table(statement.this.find(exp.Table).name, tuple(Column(*kind) for kind in kinds)))
-    if not tables:
-        raise SofitError(f"{where}: expected CREATE TABLE statements. Got {text[:60]!r}.")
+        raise SofitError(f"Cannot read the CREATE TABLE statements {text[:60]!r}: {str(error).splitlines()[0]}") from error
+    if not statements:
+        raise SofitError(f"Expected CREATE TABLE statements. Got {text[:60]!r}.")
+    tables = [
+        Table(
+            statement.find(exp.Table).name,
+            tuple(
+                Column(c.name, c.kind.sql("sqlite").lower() if c.kind else "", c.find(exp.PrimaryKeyColumnConstraint) is not None)
+                for c in statement.find_all(exp.ColumnDef)
+            ),
+        )
+        for statement in statements
+    ]
     return Schema(name, tuple(tables))
 
 

@@ -7,13 +7,13 @@ beside the rows            NAME.sqlite, database/NAME/NAME.sqlite, schemas.jsonl
 """
 
 import functools
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sofit import Example, Record, SofitError
-from sofit_sql.prompt import quoted
+from sofit_grammars.sql_names import quoted
 from sofit_sql.schema import (
     Column,
     Schema,
@@ -29,12 +29,22 @@ _DATABASES = (".sqlite", ".sqlite3", ".db")
 _AGGREGATES, _OPERATORS = ("", "MAX", "MIN", "COUNT", "SUM", "AVG"), ("=", ">", "<")
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked, and of which database."""
+SCHEMA_REMEDY = (
+    "Put there an SQLite file, schemas.jsonl, tables.json, schema.sql or schema.csv; or give the folder that has it with"
+    " --set task_options.schemas=FOLDER; or write it into the rows as `context`."
+)
 
-    text: str
+
+class Question(str):
+    """What is asked; it knows of which database, and is text wherever a report shows it."""
+
     schema: Schema
+
+    def __new__(cls, text: str, schema: Schema) -> "Question":
+        """Makes the question `text` to a database."""
+        question = super().__new__(cls, text)
+        question.schema = schema
+        return question
 
 
 def example_from(record: Record, id: str, folder: str) -> Example:
@@ -43,10 +53,18 @@ def example_from(record: Record, id: str, folder: str) -> Example:
     Raises:
         SofitError: the row lacks the question, the query or the schema; names its file and line.
     """
-    fields = record.fields
-    schema = _schema_in(record) or schema_in_folder(folder, fields.get("db") or fields.get("db_id") or "", record.where)
-    parts = fields.get("sql")
-    target = _wikisql_query(parts, schema) if isinstance(parts, Mapping) else record.text(*_QUERIES).strip()
+    database = record.text("db", "db_id") if record.fields.get("db") or record.fields.get("db_id") else ""
+    try:
+        schema = _schema_in(record) or schema_in_folder(folder, database)
+        parts = record.fields.get("sql")
+        target = _wikisql_query(parts, schema) if isinstance(parts, Mapping) else record.text(*_QUERIES).strip()
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise SofitError(f"{record.where}: the row is not as WikiSQL's are: {type(error).__name__}: {error}.") from error
+    except SofitError as error:
+        raise SofitError(f"{record.where}: {str(error).removeprefix(f'{record.where}: ')}") from error
+    if schema is None:
+        asked = f" of database {database!r}" if database else ""
+        raise SofitError(f"{record.where}: no schema{asked} in {folder}. {SCHEMA_REMEDY}")
     return Example(id=id, input=Question(record.text(*_QUESTIONS).strip(), schema), target=target, where=record.where)
 
 
@@ -59,7 +77,7 @@ def _schema_in(record: Record) -> Schema | None:
     if isinstance(fields.get("columns"), list):
         return _of_one_table(record.text("table"), [Column(str(name)) for name in fields["columns"]])
     if any(fields.get(name) for name in ("context", "schema")):
-        return _of_statements(record.text("context", "schema"), record.where)
+        return _of_statements(record.text("context", "schema"))
     return None
 
 
@@ -68,8 +86,8 @@ def _of_one_table(name: str, columns: list[Column]) -> Schema:
 
 
 @functools.lru_cache(10_000)
-def _of_statements(text: str, where: str) -> Schema:
-    return schema_of_statements(text, where, where)
+def _of_statements(text: str) -> Schema:
+    return schema_of_statements(text, "the row's tables")
 
 
 def _wikisql_query(parts: Mapping[str, Any], schema: Schema) -> str:
@@ -84,54 +102,34 @@ def _wikisql_query(parts: Mapping[str, Any], schema: Schema) -> str:
 
 
 def _literal(value: str) -> str:
-    is_number = (
-        value.replace(".", "", 1).isdecimal() and value.isascii() and not value.startswith(".") and not value.endswith(".")
-    )
-    return value if is_number else "'" + value.replace("'", "''") + "'"
+    return value if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else "'" + value.replace("'", "''") + "'"
 
 
 @functools.lru_cache(10_000)
-def schema_in_folder(folder: str, database: str, where: str) -> Schema:
-    """Finds the schema of a database, or of the only one where `database` is "".
-
-    Raises:
-        SofitError: the folder has none, or several of which none is named.
-    """
+def schema_in_folder(folder: str, database: str) -> Schema | None:
+    """Finds the schema of a database, or of the only one where `database` is ""; None where there is none, or several."""
     path = Path(folder)
-    files = _database_files(path, database)
-    many = {
-        schema.name: schema
-        for name in ("schemas.jsonl", "tables.json")
-        if (path / name).is_file()
-        for schema in _all_of(path / name)
-    }
-    if files:
+    if files := _database_files(path, database):
         return schema_of_database(files[0], database or files[0].stem)
+    files = [path / name for name in ("schemas.jsonl", "tables.json") if (path / name).is_file()]
+    many = {schema.name: schema for file in files for schema in _schemas_of(file)}
     if database in many or len(many) == 1:
         return many.get(database) or next(iter(many.values()))
     if (path / "schema.sql").is_file():
-        return schema_of_statements(
-            (path / "schema.sql").read_text(encoding="utf-8"), database or path.name, str(path / "schema.sql")
-        )
-    if (path / "schema.csv").is_file():
-        return schema_of_csv(path / "schema.csv", database or path.name)
-    asked = f"of database {database!r} " if database else ""
-    raise SofitError(
-        f"{where}: no schema {asked}in {folder}. Put there an SQLite file, schemas.jsonl, tables.json, schema.sql or schema.csv;"
-        " or give the folder that has it with --set task_options.schemas=FOLDER; or write it into the rows as `context`."
-    )
+        return schema_of_statements((path / "schema.sql").read_text(encoding="utf-8"), database or path.name)
+    return schema_of_csv(path / "schema.csv", database or path.name) if (path / "schema.csv").is_file() else None
 
 
-_all_of = functools.lru_cache(100)(lambda path: tuple(schemas_of_json(path)))
+@functools.lru_cache(100)
+def _schemas_of(file: Path) -> list[Schema]:
+    return list(schemas_of_json(file))
 
 
 def _database_files(folder: Path, database: str) -> list[Path]:
     """Returns the SQLite files that a row may mean, the likeliest first."""
-    named = [folder / f"{database}{suffix}" for suffix in _DATABASES]
-    named += [folder / "database" / database / f"{database}{suffix}" for suffix in _DATABASES]
-    found = [path for path in named if database and path.is_file()]
-    files = [path for path in sorted(folder.glob("*")) if path.suffix in _DATABASES and path.is_file()]
+    named = [place / f"{database}{suffix}" for place in (folder, folder / "database" / database) for suffix in _DATABASES]
+    if found := [path for path in named if database and path.is_file()]:
+        return found
+    files = sorted((path for path in folder.glob("*") if path.suffix in _DATABASES), key=lambda path: len(path.stem))
     # Copies of a file are called like it and something more.
-    shortest = min(files, key=lambda path: len(path.stem), default=None)
-    is_one = shortest is not None and all(path.stem.startswith(shortest.stem) for path in files)
-    return found or ([shortest] if shortest is not None and is_one else [])
+    return files[:1] if all(path.stem.startswith(files[0].stem) for path in files) else []

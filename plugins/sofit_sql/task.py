@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import ClassVar
 
 from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_split
+from sofit_grammars import builtin_grammar
+from sofit_grammars.sql_names import sql_grammar_of
 from sofit_sql.canonical import RESULT_ALIAS, canonical_sql
-from sofit_sql.closed_names import GRAMMAR, grammar_of
 from sofit_sql.demo import demo_schema, demo_split
 from sofit_sql.metrics import score_queries
 from sofit_sql.prompt import SCHEMA_STYLES, SchemaStyle, described, prompt_for
 from sofit_sql.rules import RULES, check_names
-from sofit_sql.sources import Question, example_from, schema_in_folder
+from sofit_sql.schema import Schema
+from sofit_sql.sources import SCHEMA_REMEDY, Question, example_from, schema_in_folder
 
 _RESULTS = ", ".join(f"{RESULT_ALIAS}{number}" for number in range(10))
 
@@ -66,13 +68,15 @@ class SqlTask(Task):
 
     def prompt(self, example: Example) -> str:
         """Returns the schema, the question, and where the query begins."""
-        return prompt_for(example.input.text, example.input.schema, self.schema_style, self.sample_values)
+        return prompt_for(example.input, example.input.schema, self.schema_style, self.sample_values)
 
     def grammar_for(self, example: Example) -> Grammar:
         """Returns the grammar of the example's database."""
         if not self.closed_names:
-            return GRAMMAR
-        return grammar_of(example.input.schema, tuple(filter(None, map(str.strip, self.aliases.split(",")))))
+            return builtin_grammar("sql")
+        schema: Schema = example.input.schema
+        aliases = filter(None, map(str.strip, self.aliases.split(",")))
+        return sql_grammar_of(schema.name, schema.table_names, (*schema.column_names, *aliases))
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """Scores queries; see `sofit_sql.metrics`."""
@@ -86,15 +90,17 @@ class SqlTask(Task):
         """Makes an example of a question to the only database of the data.
 
         Raises:
-            SofitError: the data has several.
+            SofitError: the data has none, or several.
         """
-        schema = demo_schema(self.demo_seed) if self.is_demo else schema_in_folder(self._folder, "", self.data)
+        schema = demo_schema(self.demo_seed) if self.is_demo else schema_in_folder(self._folder, "")
+        if schema is None:
+            raise SofitError(f"{self._folder} has no schema, or several. To ask a question, one is needed. {SCHEMA_REMEDY}")
         return Example(id="input", input=Question(text, schema), target="")
 
     def instruction_row(self, example: Example) -> dict[str, str]:
         """Returns what stands before every question, the question and the query."""
         schema = described(example.input.schema, self.schema_style, self.sample_values)
-        return {"instruction": schema, "input": example.input.text, "output": example.target}
+        return {"instruction": schema, "input": str(example.input), "output": example.target}
 
     def canonical(self, text: str, example: Example) -> str:
         """Returns the query with its letter case, quotes, white space and aliases in one form."""

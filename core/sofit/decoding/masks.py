@@ -26,8 +26,8 @@ WORD_BITS = 32
 _CLOSERS = (b"])}>\"'", b"\"'])}>", b"\"'])}>,:")
 """What ends a part, in the orders to try. In free text a bracket may go on for ever where a quote ends it, or the other way
 round; and a number goes on for ever where only a comma ends it, since more must follow."""
-_SHORT_CLOSINGS, _LONGEST_CLOSING = (40, 400), 4000
-_CLOSING_TRIES = 50
+_CLOSING_LENGTHS = (40, 400, 4000)
+_CLOSING_TRIES, _CLOSING_SHARE, _CLOSER_COUNT = 20, 0.7, len(_CLOSERS[0])
 _TEXT_CLASS = re.compile(r"(\[\^(?:\\.|[^\]\\])*\])(?:\{\d+,\d+\}|[+*])")
 
 
@@ -66,40 +66,42 @@ class Matcher:
     def closing(self) -> list[int]:
         """Returns a short run of tokens that completes the output: what ends a part, wherever that may come.
 
-        Where that never comes to an end, as `"` in SQL opens a text as well as it closes one, the shortest of some runs drawn by
-        chance.
+        Where that goes on for ever in every order, as `"` in SQL opens a text as well as it closes one, the shortest of some runs
+        drawn by chance.
 
         Raises:
-            SofitError: none led to an end within some thousand tokens.
+            SofitError: it led to no end within some thousand tokens.
         """
         chance = random.Random(0)
-        fixed = [(order, longest) for longest in _SHORT_CLOSINGS for order in self._closing_orders]
-        runs = (self._closing_run(order, longest, lambda allowed: allowed[0]) for order, longest in fixed)
-        if (run := next((run for run in runs if run is not None), None)) is not None:
-            return run
-        order, longest = self._closing_orders[0], _SHORT_CLOSINGS[-1]
-        drawn = (self._closing_run(order, longest, lambda allowed: _drawn(allowed, chance)) for _ in range(_CLOSING_TRIES))
-        if (run := min(filter(None, drawn), key=len, default=None)) is not None:
-            return run
-        for order in self._closing_orders:
-            if (run := self._closing_run(order, _LONGEST_CLOSING, lambda allowed: allowed[0])) is not None:
-                return run
+        for longest in _CLOSING_LENGTHS:
+            for order in self._closing_orders:
+                tokens = self.copy()._closed_by(lambda ahead, order=order: ahead._first_of(order), longest)
+                if tokens is not None:
+                    return tokens
+            runs = (self.copy()._closed_by(lambda ahead: ahead._drawn(chance), longest) for _ in range(_CLOSING_TRIES))
+            if tokens := min(filter(None, runs), key=len, default=None):
+                return tokens
         raise SofitError("The grammar offers no short way to complete an output that was cut off.")
 
-    def _closing_run(self, order: Sequence[int], longest: int, choose: Callable[[list[int]], int]) -> list[int] | None:
-        """Returns the tokens up to where the output may end, each one chosen of those of `order` that are allowed.
+    def _first_of(self, order: Sequence[int]) -> int | None:
+        return next((token for token in order if is_allowed(self._words, token)), None)
 
-        Returns None where that takes more than `longest`.
-        """
-        ahead, tokens = self.copy(), list[int]()
-        while not ahead._matcher.is_accepting():
+    def _drawn(self, chance: random.Random) -> int | None:
+        allowed = [token for token in self._closing_orders[0] if is_allowed(self._words, token)]
+        # What ends a part comes first in the order, and is drawn more often than not.
+        return chance.choice(allowed[: _CLOSER_COUNT if chance.random() < _CLOSING_SHARE else None]) if allowed else None
+
+    def _closed_by(self, choose: "Callable[[Matcher], int | None]", longest: int) -> list[int] | None:
+        """Goes on to the end with what `choose` takes of what may come; returns what it took, None where that is too much."""
+        tokens: list[int] = []
+        while not self._matcher.is_accepting():
             if len(tokens) == longest:
                 return None
-            ahead.fill(ahead._words)
-            allowed = [token for token in order if is_allowed(ahead._words, token)]
+            self.fill(self._words)
+            token = choose(self)
             # Where the text is forced, the only token may be a longer one.
-            tokens.append(choose(allowed) if allowed else _first_allowed(ahead._words))
-            ahead._consume(tokens[-1])
+            tokens.append(_first_allowed(self._words) if token is None else token)
+            self._consume(tokens[-1])
         return tokens
 
     def _consume(self, token: int) -> None:
@@ -114,11 +116,6 @@ class Matcher:
 def is_allowed(words: np.ndarray, token: int) -> bool:
     """Reads a token's bit in a packed mask."""
     return bool(words[token // WORD_BITS] >> (token % WORD_BITS) & 1)
-
-
-def _drawn(allowed: list[int], chance: random.Random) -> int:
-    """Draws a token, one of the first few more often than not: what ends a part comes first."""
-    return chance.choice(allowed[: len(_CLOSERS[0])] if chance.random() < 0.7 else allowed)
 
 
 def _first_allowed(words: np.ndarray) -> int:

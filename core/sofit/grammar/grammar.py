@@ -109,7 +109,10 @@ class Grammar:
 
         try:
             with set_warnings_ignored():
-                return lark.Lark(self.text, parser="lalr", keep_all_tokens=True, propagate_positions=True)
+                # No placeholders: each leaf is text, so that joined they are the output.
+                return lark.Lark(
+                    self.text, parser="lalr", keep_all_tokens=True, propagate_positions=True, maybe_placeholders=False
+                )
         except (lark.exceptions.LarkError, ValueError, OSError) as error:
             from sofit.grammar.compile_error import compile_error
 

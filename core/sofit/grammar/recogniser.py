@@ -110,7 +110,7 @@ class Recogniser:
         return self.reach(text, self.start, 0) is None
 
     def tokens(self, text: str) -> list[tuple[str, int, int]] | None:
-        """Returns the terminal of each token of a text, and where it starts and ends; None where the text is not in the language."""
+        """Returns the terminal of each token, and where it starts and ends; None where the text is not in the language."""
         tokens: list[tuple[int, str]] = []
         stack = list(self.start)
         if self._run(text, stack, 0, len(text), tokens) is not None or not self._shift(stack, END):

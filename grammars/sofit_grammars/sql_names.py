@@ -6,14 +6,11 @@ string, so there only names in other quotes are closed.
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sofit import Grammar
 from sofit_grammars import builtin_grammar
 from sofit_grammars.sql_words import AGGREGATES, LONGEST_NAME, RESERVED
-from sofit_sql.schema import Schema
-
-GRAMMAR = builtin_grammar("sql")
 
 _VALUES = ("current_date", "current_time", "current_timestamp", "false", "null", "true")
 _PLAIN = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{LONGEST_NAME - 1}}}")
@@ -21,14 +18,13 @@ _SPECIAL = re.compile(r"[\\.\[\](){}*+?^$|/]")
 
 
 @functools.lru_cache(10_000)
-def grammar_of(schema: Schema, aliases: tuple[str, ...]) -> Grammar:
-    """Returns the grammar of a database's queries; `aliases` are names of results that a query may call them by."""
-    tables, columns = [table.name for table in schema.tables], [*schema.column_names, *aliases]
+def sql_grammar_of(database: str, tables: tuple[str, ...], columns: tuple[str, ...]) -> Grammar:
+    """Returns the grammar of a database's queries; `columns` may also be names that queries give to their results."""
     plain_tables = [name for name in tables if is_plain(name) and name.upper() not in RESERVED]
     plain_columns = list(filter(is_plain, columns))
     alone = [name for name in plain_columns if name.upper() not in {*RESERVED, *AGGREGATES}]
-    return GRAMMAR.narrow(
-        f"sql for {schema.name}",
+    return builtin_grammar("sql").narrow(
+        f"sql for {database}",
         {
             # A terminal must match something: all databases have this table, and all tables this column.
             "TABLE": f"/{_any_of(plain_tables or ['sqlite_schema'])}/i",
@@ -45,8 +41,12 @@ def is_plain(name: str) -> bool:
     return _PLAIN.fullmatch(name) is not None
 
 
-def _quoted(names: Iterable[str]) -> str:
-    names = list(names)
+def quoted(name: str) -> str:
+    """Returns a name as a query may write it."""
+    return name if is_plain(name) else '"' + name.replace('"', '""') + '"'
+
+
+def _quoted(names: Sequence[str]) -> str:
     in_brackets = [name for name in names if not set("[]") & set(name)]
     ways = [
         f'"{_any_of(name.replace(chr(34), chr(34) * 2) for name in names)}"',
