@@ -15,7 +15,7 @@ from typing import Any
 from sofit import Example, Grammar, Prediction, Scores, SofitError
 from sofit_json.calls import mismatch
 from sofit_json.sources import CallRequest
-from sofit_json.values import ANY, comparable, leaves
+from sofit_json.values import any_json, comparable, leaves
 
 NO_INTENT = "no intent"
 """Stands in the confusion matrix for the intent of an output that has none."""
@@ -94,7 +94,7 @@ def _target(example: Example) -> Any:
 
 
 def _value(text: str) -> Any:
-    return ANY.value(text) if ANY.accepts(text) else _NOTHING
+    return any_json().value(text) if any_json().accepts(text) else _NOTHING
 
 
 def _same(wanted: Any, value: Any) -> bool:

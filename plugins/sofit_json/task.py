@@ -19,7 +19,7 @@ from sofit_json.functions import calls_schema
 from sofit_json.metrics import score_json
 from sofit_json.prompt import call_prompt, text_instruction, text_prompt
 from sofit_json.sources import CallRequest, call_example, has_functions, read_schema, text_example
-from sofit_json.values import ANY, schema_grammar
+from sofit_json.values import any_json, schema_grammar
 
 _log = logging.getLogger("sofit.json")
 
@@ -71,13 +71,13 @@ class JsonTask(Task):
 
     def example_for(self, text: str) -> Example:
         """Makes an example of a text, or of a row with functions, written as JSON."""
-        fields = ANY.value(text) if ANY.accepts(text) else None
+        fields = any_json().value(text) if any_json().accepts(text) else None
         record = Record(fields if isinstance(fields, dict) else {}, "the input")
         return call_example(record, "input") if has_functions(record) else super().example_for(text)
 
     def canonical(self, text: str, example: Example) -> str:
         """Returns the JSON with names in the schema's order and one spacing."""
-        return (self.grammar_for(example).spelling(ANY.value(text)) or text) if ANY.accepts(text) else text
+        return (self.grammar_for(example).spelling(any_json().value(text)) or text) if any_json().accepts(text) else text
 
     def instruction_row(self, example: Example):
         """Returns what stands before every text, the text, and the JSON; with functions, the whole prompt and the calls."""

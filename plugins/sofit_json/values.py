@@ -7,7 +7,11 @@ from typing import Any
 
 from sofit import Grammar, Record, SofitError
 
-ANY = Grammar.from_json_schema(True, name="any JSON")
+
+@functools.cache
+def any_json():
+    """Returns the grammar of any JSON text; made when first asked for, since that imports what commands shall not wait for."""
+    return Grammar.from_json_schema(True, name="any JSON")
 
 
 @functools.cache
@@ -24,7 +28,7 @@ def field_value(record: Record, field: str) -> Any:
     """
     value = record.fields[field]
     try:
-        return ANY.value(value if isinstance(value, str) else json.dumps(value))
+        return any_json().value(value if isinstance(value, str) else json.dumps(value))
     except SofitError as error:
         raise SofitError(f"{record.where}: field {field!r} is no JSON: {error}") from error
 
