@@ -33,18 +33,18 @@ def causal(queries: Axis, keys: Axis, batch: tuple[Axis, ...]) -> NamedArray:
 
 def prefix_case() -> tuple[NamedArray, list[Context]]:
     query = random(0, Row, Prefix, Heads, Group, Size)
-    keys = [random(seed, Row, PrefixKey, Heads, Size) for seed in (1, 2)]
-    return query, [Context(*keys, causal(Prefix, PrefixKey, (Row,)), PrefixKey, Prefix.name)]
+    key, value = (random(seed, Row, PrefixKey, Heads, Size) for seed in (1, 2))
+    return query, [Context(key, value, causal(Prefix, PrefixKey, (Row,)), PrefixKey, Prefix.name)]
 
 
 def slots_case() -> tuple[NamedArray, list[Context]]:
     query = random(3, Row, Slot, Pos, Heads, Group, Size)
-    to_prefix = [random(seed, Row, Prefix, Heads, Size) for seed in (4, 5)]
-    own = [random(seed, Row, Slot, OwnKey, Heads, Size) for seed in (6, 7)]
+    key, value = (random(seed, Row, Prefix, Heads, Size) for seed in (4, 5))
+    own_key, own_value = (random(seed, Row, Slot, OwnKey, Heads, Size) for seed in (6, 7))
     filled = (hax.arange(Prefix) < 500).broadcast_axis(Row)
     return query, [
-        Context(*to_prefix, filled, Prefix),
-        Context(*own, causal(Pos, OwnKey, (Row, Slot)), OwnKey, Pos.name),
+        Context(key, value, filled, Prefix),
+        Context(own_key, own_value, causal(Pos, OwnKey, (Row, Slot)), OwnKey, Pos.name),
     ]
 
 

@@ -10,12 +10,13 @@ into blocks, and no mesh shards these.
 from collections.abc import Iterator, Sequence
 from functools import reduce
 from math import prod
+from operator import add
 
 import equinox as eqx
 import haliax as hax
 import jax
 import jax.numpy as jnp
-from haliax import Axis, NamedArray
+from haliax import Axis, AxisSelector, NamedArray
 from haliax.jax_utils import tree_checkpoint_name
 
 ATTENDED = "attended"
@@ -55,9 +56,9 @@ def attend(query: NamedArray, contexts: Sequence[Context]) -> NamedArray:
 def _attend(query: NamedArray, contexts: Sequence[Context]) -> tuple[NamedArray, NamedArray]:
     """Returns what `attend` does, and the logarithms of the softmax's sums: (axes of query but head_size), float32."""
     mixed, logs = zip(*(_mix(_Matrices.of(context, query)) for context in contexts), strict=True)
-    total = reduce(hax.logaddexp, logs)
+    total: NamedArray = reduce(hax.logaddexp, logs)
     shares = [one * hax.exp(log - total) for one, log in zip(mixed, logs, strict=True)]
-    result = reduce(hax.add, shares).astype(query.dtype).rearrange(query.axes)
+    result = reduce(add, shares).astype(query.dtype).rearrange(query.axes)
     return tree_checkpoint_name((result, total), ATTENDED)
 
 
@@ -78,10 +79,10 @@ def _attend_backward(saved: _Saved, gradient: NamedArray) -> tuple[NamedArray, l
         matrices = _Matrices.of(context, query)
         of_query, of_key, of_value = _mix_backward(matrices, *map(matrices.flatten, (gradient, total, offset)))
         query_gradients.append(matrices.unflatten(of_query).rearrange(query.axes))
-        gradients = (array.astype(query.dtype).rearrange(context.key.axes) for array in (of_key, of_value))
+        of_key, of_value = (array.astype(query.dtype).rearrange(context.key.axes) for array in (of_key, of_value))
         nothing = context.visible.astype(jax.dtypes.float0)
-        context_gradients.append(Context(*gradients, nothing, context.Key, context.causal_along))
-    return (reduce(hax.add, query_gradients) * _scale(query)).astype(query.dtype), context_gradients
+        context_gradients.append(Context(of_key, of_value, nothing, context.Key, context.causal_along))
+    return (reduce(add, query_gradients) * _scale(query)).astype(query.dtype), context_gradients
 
 
 attend.defvjp(_attend_forward, _attend_backward)
@@ -228,7 +229,7 @@ def _mix_backward(
         inputs = (part.query, part.visible, *(array[_QUERY, own] for array in (gradient, total, offset)))
         (key_sum, value_sum), of_query = hax.scan(back, Block)((nothing, nothing), *_in_blocks(Block, *inputs))
         of_queries.append(_joined(Block, of_query))
-        room = {part.Key: (0, whole.Key.size - part.Key.size)}
+        room: dict[AxisSelector, tuple[int, int]] = {part.Key: (0, whole.Key.size - part.Key.size)}
         of_key = of_key + hax.pad(key_sum, room)
         of_value = of_value + hax.pad(value_sum, room)
     return hax.concatenate(_QUERY, of_queries), of_key, of_value
