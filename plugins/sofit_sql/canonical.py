@@ -2,14 +2,13 @@
 
 import functools
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import Any
 
 from sofit_grammars.sql_names import is_plain
 from sofit_sql.schema import Schema
 
-if TYPE_CHECKING:
-    from sqlglot import exp
-    from sqlglot.optimizer.scope import Scope
+Node = Any
+"""A part of sqlglot's tree of a query; the classes of these change their names from version to version."""
 
 RESULT_ALIAS = "derived_fieldalias"
 """Begins the names that results are given; in this letter case here, in any in a query."""
@@ -23,7 +22,7 @@ def canonical_sql(text: str, schema: Schema) -> str | None:
 
 
 @functools.lru_cache(100_000)
-def clauses(text: str, schema: Schema) -> dict[str, object] | None:
+def clauses(text: str, schema: Schema) -> dict[str, Any] | None:
     """Returns the clauses of a query as Spider's exact set match compares them; None where sqlglot cannot read it.
 
     Values are left out, and so is the order of what is selected, joined, demanded and grouped by (Yu et al. 2018, section 5).
@@ -39,7 +38,7 @@ def clauses(text: str, schema: Schema) -> dict[str, object] | None:
     return _clauses(query)
 
 
-def _clauses(query: "exp.Expression") -> dict[str, object]:
+def _clauses(query: Node) -> dict[str, Any]:
     from sqlglot import exp
 
     if isinstance(query, exp.SetOperation):
@@ -63,7 +62,7 @@ def _clauses(query: "exp.Expression") -> dict[str, object]:
     }
 
 
-def _conjuncts(condition: "exp.Expression | None") -> list[str]:
+def _conjuncts(condition: Node) -> list[str]:
     """Returns what a condition demands, each the same whichever side of `=` or OR comes first."""
     from sqlglot import exp
 
@@ -80,29 +79,29 @@ def _conjuncts(condition: "exp.Expression | None") -> list[str]:
     return parts
 
 
-def _sql(node: "exp.Expression | None") -> str:
+def _sql(node: Node) -> str:
     return "" if node is None else node.sql("sqlite")
 
 
-def _read(text: str, schema: Schema, *, by_place: bool) -> "exp.Query | None":
+def _read(text: str, schema: Schema, *, by_place: bool) -> Node:
     """Reads a query and names its tables by their place (t1, t2, ...), or by what they are."""
-    import sqlglot
-    from sqlglot import exp
+    from sqlglot import exp, parse_one
+    from sqlglot.errors import SqlglotError
 
     try:
-        query = sqlglot.parse_one(text, read="sqlite")
+        query = parse_one(text, read="sqlite")
         if not isinstance(query, exp.Query):
             return None
         known = {name.lower() for name in (*schema.column_names, *schema.table_names)}
         known |= {alias.alias.lower() for alias in query.find_all(exp.Alias)}
         query = query.transform(_plain, known)
         _name(query, by_place)
-    except (sqlglot.errors.SqlglotError, RecursionError):
+    except (SqlglotError, RecursionError):
         return None
     return query
 
 
-def _plain(node: "exp.Expression", known: set[str]) -> "exp.Expression":
+def _plain(node: Node, known: set[str]) -> Node:
     from sqlglot import exp
 
     if isinstance(node, exp.Column) and not node.table and node.this.args.get("quoted") and node.name.lower() not in known:
@@ -116,7 +115,7 @@ def _plain(node: "exp.Expression", known: set[str]) -> "exp.Expression":
     return node
 
 
-def _name(query: "exp.Expression", by_place: bool) -> None:
+def _name(query: Node, by_place: bool) -> None:
     """Names tables and results anew, and lets columns say their table where that is known."""
     from sqlglot import exp
     from sqlglot.optimizer.scope import traverse_scope
@@ -132,7 +131,7 @@ def _name(query: "exp.Expression", by_place: bool) -> None:
     names = {
         id(node.unnest()): f"t{number}" if by_place else node.name or "derived" for number, node in enumerate(sources, start=1)
     }
-    owners: dict[int, tuple[exp.Column, exp.Expression | None]] = {}
+    owners: dict[int, tuple[Node, Node]] = {}
     for scope in traverse_scope(query):
         for column in scope.columns:
             # Inner queries come first, and what stands in one belongs to it.
@@ -153,7 +152,7 @@ def _name(query: "exp.Expression", by_place: bool) -> None:
         source.set("alias", exp.TableAlias(this=exp.to_identifier(names[id(source.unnest())])) if by_place else None)
 
 
-def _owner(scope: "Scope | None", column: "exp.Column") -> "exp.Expression | None":
+def _owner(scope: Any, column: Node) -> Node:
     """Returns the table or subquery that a column is of: the one that it names, or the only one there is."""
     while scope is not None:
         nodes = {name: node for name, (node, _) in scope.selected_sources.items()}
@@ -168,9 +167,10 @@ def _owner(scope: "Scope | None", column: "exp.Column") -> "exp.Expression | Non
 @functools.lru_cache(100_000)
 def is_ordered(text: str) -> bool:
     """Whether a query says in which order its rows come; an ORDER BY inside a subquery does not."""
-    import sqlglot
+    from sqlglot import parse_one
+    from sqlglot.errors import SqlglotError
 
     try:
-        return bool(sqlglot.parse_one(text, read="sqlite").args.get("order"))
-    except (sqlglot.errors.SqlglotError, RecursionError):
+        return bool(parse_one(text, read="sqlite").args.get("order"))
+    except (SqlglotError, RecursionError):
         return False

@@ -20,7 +20,7 @@ RULES: Mapping[str, str] = {
     UNKNOWN_COLUMN: "A table of the query does not have a column that is taken from it.",
 }
 
-Scope = dict[str, set[str] | None]
+Scope = Mapping[str, set[str] | None]
 """The columns of each table or alias that can be named; None where any may be, in what the query itself makes."""
 
 
@@ -32,7 +32,7 @@ def check_names(text: str, grammar: Grammar, schema: Schema) -> Iterator[Problem
 
 def _check(tree: "Tree[Token]", text: str, tables: Scope, outer: Scope) -> Iterator[Problem]:
     """Checks a part of a query that may name the tables of `outer`."""
-    scope = outer | _sources(tree, tables) if tree.data == "select" else outer
+    scope = {**outer, **_sources(tree, tables)} if tree.data == "select" else outer
     if tree.data in ("qualified_column", "all_columns"):
         yield from _check_column(tree, text, scope)
     for child in tree.children:
@@ -40,14 +40,16 @@ def _check(tree: "Tree[Token]", text: str, tables: Scope, outer: Scope) -> Itera
             continue
         if child.data == "sort_key":
             # ORDER BY stands outside of the SELECT whose tables it names, the first one where several are joined.
-            yield from _check(child, text, tables, outer | _sources(_first_select(tree), tables))
+            yield from _check(child, text, tables, {**outer, **_sources(_first_select(tree), tables)})
         else:
             # A derived table knows nothing of its neighbours.
             yield from _check(child, text, tables, {} if tree.data == "derived_table" else scope)
 
 
 def _first_select(tree: "Tree[Token]") -> "Tree[Token]":
-    return tree if tree.data == "select" else _first_select(tree.children[0])
+    while tree.data != "select":
+        tree = next(child for child in tree.children if not isinstance(child, str))
+    return tree
 
 
 def _check_column(tree: "Tree[Token]", text: str, scope: Scope) -> Iterator[Problem]:
@@ -63,7 +65,7 @@ def _check_column(tree: "Tree[Token]", text: str, scope: Scope) -> Iterator[Prob
 
 def _sources(select: "Tree[Token]", tables: Scope) -> Scope:
     """Returns what the FROM of a SELECT brings."""
-    scope: Scope = {}
+    scope: dict[str, set[str] | None] = {}
     for clause in select.children:
         for source in clause.children if not isinstance(clause, str) and clause.data == "from" else ():
             if isinstance(source, str) or source.data not in ("table", "derived_table"):
@@ -77,6 +79,6 @@ def _sources(select: "Tree[Token]", tables: Scope) -> Scope:
     return scope
 
 
-def _bare(token: "Token | Tree[Token]") -> str:
+def _bare(token: object) -> str:
     name = str(token).strip()
     return name[1:-1].replace(name[-1] * 2, name[-1]).lower() if name[:1] in "\"`['" else name.lower()

@@ -91,18 +91,18 @@ def schema_of_statements(text: str, name: str) -> Schema:
     Raises:
         SofitError: there is none, or one cannot be read.
     """
-    import sqlglot
-    from sqlglot import exp
+    from sqlglot import exp, parse
+    from sqlglot.errors import SqlglotError
 
     try:
-        statements = [statement for statement in sqlglot.parse(text, read="sqlite") if isinstance(statement, exp.Create)]
-    except sqlglot.errors.SqlglotError as error:
+        statements = [statement for statement in parse(text, read="sqlite") if isinstance(statement, exp.Create)]
+    except SqlglotError as error:
         raise SofitError(f"Cannot read the CREATE TABLE statements {text[:60]!r}: {str(error).splitlines()[0]}") from error
     if not statements:
         raise SofitError(f"Expected CREATE TABLE statements. Got {text[:60]!r}.")
     tables = [
         Table(
-            statement.find(exp.Table).name,
+            next(statement.find_all(exp.Table)).name,
             tuple(
                 Column(c.name, c.kind.sql("sqlite").lower() if c.kind else "", c.find(exp.PrimaryKeyColumnConstraint) is not None)
                 for c in statement.find_all(exp.ColumnDef)

@@ -57,7 +57,7 @@ def example_from(record: Record, id: str, folder: str) -> Example:
     try:
         schema = _schema_in(record) or schema_in_folder(folder, database)
         parts = record.fields.get("sql")
-        target = _wikisql_query(parts, schema) if isinstance(parts, Mapping) else record.text(*_QUERIES).strip()
+        target = _wikisql_query(parts, schema) if schema and isinstance(parts, Mapping) else record.text(*_QUERIES).strip()
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise SofitError(f"{record.where}: the row is not as WikiSQL's are: {type(error).__name__}: {error}.") from error
     except SofitError as error:

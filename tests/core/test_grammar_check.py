@@ -66,6 +66,17 @@ def test_an_error_of_llguidance_alone_is_named_with_its_place():
     assert (flaw.line, flaw.column) == (1, 8)
 
 
+def test_a_longer_terminal_is_no_flaw_where_what_follows_would_make_it_whole():
+    # After "a", the "b" of Y begins X again; but Y goes on with "c", so that both engines read "abc" as one X.
+    grammar = Grammar("same way", "start: X Y\nX: /a(bc)?/\nY: /bc?/")
+    assert [flaw.check for flaw in grammar.flaws] == ["collisions"]
+    grammar = Grammar("same way", "start: X Y\nX: /a(bc)?/\nY: /bc[.]/")
+    assert grammar.flaws == ()
+    matcher = ByteMatcher(grammar.constraint())
+    for text in ("abc.", "abcbc.", "abcbc"):
+        assert grammar.accepts(text) == matcher.accepts(text) == (text == "abcbc.")
+
+
 class GrammarMaker:
     """Makes small grammars by chance: some are ambiguous, some collide, some are fine."""
 

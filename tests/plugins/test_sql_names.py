@@ -76,13 +76,12 @@ def test_both_engines_agree_on_mutants_of_queries_to_a_database(shared_data: Pat
     assert report.walks == 50
 
 
-@pytest.mark.parametrize("split", ["validation"])
-def test_odd_headers_are_closed_too(split: str, shared_data: Path):
+def test_odd_headers_are_closed_too(shared_data: Path):
     task = SqlTask(data=str(shared_data / "wikisql"))
-    examples = list(task.load(split))
-    assert len(examples) == 1000
+    examples = list(task.load("validation"))[::5]
+    assert len(examples) == 200
     assert [example.target for example in examples if not task.grammar_for(example).accepts(example.target)] == []
-    for example in examples[::100]:
+    for example in examples[::20]:
         matcher = ByteMatcher(task.grammar_for(example).constraint())
         column = example.input.schema.tables[0].columns[0].name
         invented = example.target.replace('SELECT "', 'SELECT "X').replace('("', '("X')

@@ -26,7 +26,7 @@ def database(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sandbox(database: Path) -> Iterator[Sandbox]:
-    sandbox = Sandbox(str(database), timeout_seconds=1.0, most_rows=1_000)
+    sandbox = Sandbox(str(database), timeout_seconds=0.5, most_rows=1_000)
     yield sandbox
     sandbox.close()
 

@@ -71,7 +71,8 @@ class NarrowedGrammar(Grammar):
 
         parser: Any = copy.copy(self.base.parser)
         frontend = parser.parser = copy.copy(parser.parser)
-        parser.terminals = [self._definitions.get(terminal.name, terminal) for terminal in parser.terminals]
+        definitions = self._definitions
+        parser.terminals = [definitions.get(terminal.name, terminal) for terminal in self.base.parser.terminals]
         frontend.lexer_conf = copy.copy(frontend.lexer_conf)
         frontend.lexer_conf.terminals = parser.terminals
         frontend.lexer_conf.terminals_by_name = {terminal.name: terminal for terminal in parser.terminals}
