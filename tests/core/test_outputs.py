@@ -134,7 +134,7 @@ def test_the_report_shows_what_happened(tmp_path: Path):
     assert {"svg", "polyline"} <= set(page.tags)
     assert page.tags.count("article") == 3
     assert "After. Rows: expected. Columns: written." in page.text
-    assert "train_batch_size: 32" in page.text
+    assert "train_batch_size: 16" in page.text
 
 
 def test_the_report_escapes_what_a_model_wrote(tmp_path: Path):

@@ -137,7 +137,7 @@ def test_a_canonical_form_is_its_own(shop: Question):
         assert canonical_sql(canonical, shop.schema) == canonical
 
 
-@pytest.mark.parametrize("name", ["geoquery", "restaurants"])
+@pytest.mark.parametrize("name", [pytest.param("geoquery", marks=pytest.mark.slow), "restaurants"])
 def test_gold_scores_one_in_every_metric(name: str, shared_data: Path):
     task = SqlTask(data=str(shared_data / name))
     examples = [*task.load("train"), *task.load("validation")][::3]
