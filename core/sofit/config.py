@@ -92,6 +92,9 @@ class TrainerConfig(Section):
     """The most tokens of one example, prompt and completion together. A longer one is an error."""
     micro_batch_tokens: Count = 8192
     """The most tokens that go through the model at once; larger batches accumulate gradients over several passes."""
+    remat_policy: Literal["none", "products", "full"] = "products"
+    """What the forward pass keeps for the backward pass: everything, what matrix products made, or each layer's input alone. What
+    is not kept is computed again: less memory, more time, the same result."""
     tensor_parallel_axes: Axes = ()
     """Axes of the model to split over the mesh axis `model`: mlp, heads."""
     mesh: Mesh = {"data": -1}
@@ -119,6 +122,8 @@ class OptimizerConfig(Section):
     """Decay of the running mean of their squares."""
     epsilon: Positive = 1e-8
     """Added to the root of that mean, so that nothing is divided by 0."""
+    mu_dtype: Literal["float32", "bfloat16"] | None = None
+    """The type of the running mean of the gradients; by default that of the parameters. bfloat16 takes half the memory."""
     max_grad_norm: NonNegative = 1.0
     """Gradients are scaled down to this norm; 0 turns that off."""
     lr_schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -140,6 +145,8 @@ class LoraConfig(Section):
     """Share of an adapter's inputs that is dropped in training."""
     rslora: bool = False
     """Scale by alpha / sqrt(r) instead (Kalajdzievski 2023, arXiv:2312.03732)."""
+    quantize_base: Literal["int8", "nf4"] | None = None
+    """Store the frozen linear layers in few bits (QLoRA, Dettmers et al. 2023, arXiv:2305.14314). Needs the extra `qlora`."""
     target_modules: Names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     """The linear layers that get an adapter."""
 

@@ -34,6 +34,7 @@ def make_optimizer(config: OptimizerConfig, schedule: optax.Schedule) -> optax.G
         eps=config.epsilon,
         weight_decay=config.weight_decay,
         mask=_is_matrix,
+        mu_dtype=config.mu_dtype,
     )
     return optax.chain(clip, adamw)
 

@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 import optax
@@ -20,7 +19,7 @@ from sofit.defaults import with_defaults
 from sofit.evaluate import Evaluator, load_examples
 from sofit.feed import Feed, arrays_of
 from sofit.loading import load_decoder
-from sofit.model import Decoder, LoraSpec, add_adapters
+from sofit.model import Decoder, LoraSpec, Quantized, add_adapters, with_remat
 from sofit.optimizer import make_optimizer, make_schedule
 from sofit.plugins import Plugins
 from sofit.precision import parse_precision
@@ -54,7 +53,7 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
     supervised = supervise(task, examples, pretrained.tokenizer, config.trainer.max_length, config.data_cache_dir)
     feed = Feed(supervised, config.trainer, steps)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
-    trainer, state = _start(config, load_decoder(pretrained), schedule)
+    trainer, state = start_trainer(config, load_decoder(pretrained, stored_dtype(config)), schedule)
     run = Run(
         folder=Path(folder),
         config=config,
@@ -64,7 +63,7 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
         info={
             "model_source": pretrained.source,
             "examples": {"train": len(examples), split: len(held_out)},
-            "parameters": _parameter_counts(trainer, state),
+            "parameters": parameter_counts(trainer, state),
         },
     )
     evaluator = Evaluator(task, held_out, pretrained.tokenizer, config.evaluation, pretrained.config["vocab_size"], split)
@@ -79,13 +78,26 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
         return session.end()
 
 
-def _start(config: Config, model: Decoder, schedule: optax.Schedule) -> tuple[Trainer, TrainState]:
-    if config.lora is not None:
-        lora = config.lora
-        spec = LoraSpec(lora.r, lora.alpha, lora.dropout, lora.rslora, lora.target_modules)
+def start_trainer(config: Config, model: Decoder, schedule: optax.Schedule) -> tuple[Trainer, TrainState]:
+    """Makes what takes the steps, and the state before the first one, as configured."""
+    spec = lora_spec(config)
+    if spec is not None:
         model = add_adapters(model, spec, key=jax.random.key(config.trainer.seed))
+    model = with_remat(model, config.trainer.remat_policy)
     optimizer = make_optimizer(config.optimizer, schedule)
-    return Trainer.start(model, optimizer, parse_precision(config.trainer.mp), adapters_only=config.lora is not None)
+    return Trainer.start(model, optimizer, parse_precision(config.trainer.mp), adapters_only=spec is not None)
+
+
+def stored_dtype(config: Config) -> str:
+    """Returns the type to load the weights in: they are never in memory in one that takes more than training needs."""
+    precision = parse_precision(config.trainer.mp)
+    return precision.params if config.lora is None else precision.compute
+
+
+def lora_spec(config: Config) -> LoraSpec | None:
+    """Returns the adapters to train; None where all weights are."""
+    lora = config.lora
+    return None if lora is None else LoraSpec(lora.r, lora.alpha, lora.dropout, lora.rslora, lora.target_modules)
 
 
 def _take_step(
@@ -112,9 +124,10 @@ def _take_step(
     )
 
 
-def _parameter_counts(trainer: Trainer, state: TrainState) -> dict[str, int]:
+def parameter_counts(trainer: Trainer, state: TrainState) -> dict[str, int]:
+    """Returns how many numbers the model has (`total`), and how many of them are trained (`trained`)."""
     trained, frozen = (
-        sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(part, eqx.is_inexact_array)))
+        sum(leaf.size for leaf in jax.tree.leaves(part, is_leaf=lambda node: isinstance(node, Quantized)))
         for part in (state.trainable, trainer.frozen)
     )
     return {"total": trained + frozen, "trained": trained}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -11,7 +12,7 @@ from jaxtyping import PyTree
 
 from sofit.batches import PrefixBatch
 from sofit.loss import summed_loss
-from sofit.model import Decoder, is_adapter_array
+from sofit.model import Decoder, Quantized, is_adapter_array
 from sofit.precision import Precision
 
 
@@ -58,7 +59,7 @@ class Trainer:
         """
         loss, gradients = jnp.float32(0), None
         for index, batch in enumerate(batches):
-            part, part_gradients = _gradients(
+            part, part_gradients = compute_gradients(
                 state.trainable,
                 self.frozen,
                 batch,
@@ -67,21 +68,30 @@ class Trainer:
                 self.precision,
             )
             loss = loss + part
-            gradients = part_gradients if gradients is None else _add(gradients, part_gradients)
+            gradients = part_gradients if gradients is None else add_gradients(gradients, part_gradients)
         assert gradients is not None, "a step needs at least one micro-batch"
-        state, norm = _update(gradients, state, self.optimizer)
+        state, norm = apply_gradients(gradients, state, self.optimizer)
         return state, loss, norm
 
 
 def cast_floats(model: Decoder, dtype: str) -> Decoder:
-    """Returns the model with every array of floating-point numbers in `dtype`."""
-    return jax.tree.map(lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf, model)
+    """Returns the model with every array of floating-point numbers in `dtype`, but for the scales of quantised weights."""
+    return jax.tree.map(
+        lambda leaf: leaf.astype(dtype) if eqx.is_inexact_array(leaf) else leaf,
+        model,
+        is_leaf=lambda node: isinstance(node, Quantized),
+    )
 
 
-@eqx.filter_jit
-def _gradients(
+# A step is these three programs. Their names are public so that a plan can compile them without arrays.
+
+
+@partial(jax.jit, static_argnames="precision")
+def compute_gradients(
     trainable: Decoder, frozen: Decoder, batch: PrefixBatch, completion_tokens: jax.Array, key: jax.Array, precision: Precision
 ) -> tuple[jax.Array, Decoder]:
+    """Returns a micro-batch's part of the loss, and its gradient for what is trained."""
+
     def loss(trainable: Decoder) -> jax.Array:
         model = eqx.combine(cast_floats(trainable, precision.compute), frozen)
         return summed_loss(model, batch, key=key) / completion_tokens
@@ -89,13 +99,17 @@ def _gradients(
     return eqx.filter_value_and_grad(loss)(trainable)
 
 
-@eqx.filter_jit(donate="all")
-def _add(total: Decoder, part: Decoder) -> Decoder:
+@partial(jax.jit, donate_argnames="total")
+def add_gradients(total: Decoder, part: Decoder) -> Decoder:
+    """Adds a micro-batch's gradient to that of the ones before it, in their memory."""
     return jax.tree.map(jnp.add, total, part)
 
 
-@eqx.filter_jit(donate="all")
-def _update(gradients: Decoder, state: TrainState, optimizer: optax.GradientTransformation) -> tuple[TrainState, jax.Array]:
+@partial(jax.jit, static_argnames="optimizer", donate_argnames="state")
+def apply_gradients(
+    gradients: Decoder, state: TrainState, optimizer: optax.GradientTransformation
+) -> tuple[TrainState, jax.Array]:
+    """Returns the state after a step, in the memory of the one before it, and the norm of the gradient."""
     updates: PyTree = gradients
     parameters: PyTree = state.trainable
     updates, optimizer_state = optimizer.update(updates, state.optimizer_state, parameters)

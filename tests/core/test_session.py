@@ -19,7 +19,7 @@ from sofit.model import adapter_tensors
 from sofit.optimizer import make_schedule
 from sofit.pretrained import load_pretrained
 from sofit.run import Run, StepRecord
-from sofit.train import _start, train
+from sofit.train import start_trainer, train
 from sofit_viggo.task import ViggoTask
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -80,7 +80,9 @@ def test_the_best_checkpoint_is_what_a_run_gives_away(run_training: Train, tiny_
     results = run_training(0.0, 0.9, 0.3, 0.5, 0.9, evaluation__every=2)
     assert occasions(results) == [("before", 0, 0.0), ("step", 2, 0.9), ("step", 4, 0.3), ("after", 5, 0.5), ("after", 2, 0.9)]
     config = load_config(str(tmp_path / "run" / "config.yaml"))
-    _, state = _start(config, load_decoder(load_pretrained(str(tiny_model_folder))), make_schedule(config.optimizer, 1e-3, 5))
+    _, state = start_trainer(
+        config, load_decoder(load_pretrained(str(tiny_model_folder))), make_schedule(config.optimizer, 1e-3, 5)
+    )
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", 1)
     best, score = checkpoints.restore_best(state)
     last = checkpoints.restore(state)

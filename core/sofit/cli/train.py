@@ -1,12 +1,16 @@
 """`sofit train`: fine-tune a model and show how good it was before and is after."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from sofit.cli import options
+from sofit.cli.dry_run import dry_run as show_plan
 from sofit.cli.tables import show_scores
+from sofit.errors import SofitError
+
+_PLANNING = "With --dry-run"
 
 
 def train(
@@ -26,12 +30,46 @@ def train(
     allow_invalid_targets: Annotated[
         bool, typer.Option("--allow-invalid-targets", help="Leave out training targets that the grammar refuses.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Compile and say what the run would need, without weights; train nothing.")
+    ] = False,
+    simulate_devices: Annotated[
+        int | None, typer.Option(min=1, help="Plan for so many devices.", rich_help_panel=_PLANNING)
+    ] = None,
+    memory_per_device: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="What a device holds, as 16GB; else what it reports.", rich_help_panel=_PLANNING),
+    ] = None,
+    flops_per_second: Annotated[
+        float | None,
+        typer.Option(help="Operations that a device does a second, as 150e12; for the time.", rich_help_panel=_PLANNING),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Count tokens as this model does; else as the model.", rich_help_panel=_PLANNING),
+    ] = None,
+    example_tokens: Annotated[
+        int | None, typer.Option(min=2, help="Plan as if every example had so many tokens.", rich_help_panel=_PLANNING)
+    ] = None,
+    output_format: Annotated[
+        Literal["text", "json"] | None, typer.Option("--format", help="What to print.", rich_help_panel=_PLANNING)
+    ] = None,
 ) -> None:
     """Fine-tune a model on a task, and compare it before and after.
 
     Without options it trains adapters for SmolLM2-135M and leaves everything in a new folder under runs/. Settings come from
     --config, then --set, then the other options, each over the one before.
     """
+    planning = {
+        "--simulate-devices": simulate_devices,
+        "--memory-per-device": memory_per_device,
+        "--flops-per-second": flops_per_second,
+        "--tokenizer": tokenizer,
+        "--example-tokens": example_tokens,
+        "--format": output_format,
+    }
+    if not dry_run and (given := [name for name, value in planning.items() if value is not None]):
+        raise SofitError(f"{given[0]} is for planning. Give --dry-run too, or leave it out.")
     if resume and config is None and out is not None and (Path(out) / "config.yaml").is_file():
         config = str(Path(out) / "config.yaml")
     overrides = {
@@ -45,6 +83,19 @@ def train(
         "out": out,
     }
     loaded, plugins = options.configure(config=config, settings=settings, plugin=plugin, overrides=overrides, method=method)
+    if dry_run:
+        show_plan(
+            loaded,
+            plugins,
+            simulate_devices=simulate_devices,
+            memory_per_device=memory_per_device,
+            flops_per_second=flops_per_second,
+            tokenizer=tokenizer,
+            example_tokens=example_tokens,
+            output_format=output_format or "text",
+            allow_invalid_targets=allow_invalid_targets,
+        )
+        return
     from sofit.outputs import choose_run_folder
 
     folder = choose_run_folder(loaded, resume=resume)

@@ -2,7 +2,9 @@
 
 from sofit.model.config import DecoderConfig
 from sofit.model.decoder import Cache, Decoder, KeyValues, Stream
-from sofit.model.lora import LoraSpec, add_adapters, is_adapter_array, merge_adapters
+from sofit.model.lora import LoraSpec, add_adapters, is_adapter_array, merge_adapters, quantize_base
+from sofit.model.quantized import Quantized
+from sofit.model.remat import with_remat
 from sofit.model.weights import adapter_tensors, from_hf_tensors, to_hf_tensors
 
 __all__ = [
@@ -11,11 +13,14 @@ __all__ = [
     "DecoderConfig",
     "KeyValues",
     "LoraSpec",
+    "Quantized",
     "Stream",
     "adapter_tensors",
     "add_adapters",
     "from_hf_tensors",
     "is_adapter_array",
     "merge_adapters",
+    "quantize_base",
     "to_hf_tensors",
+    "with_remat",
 ]

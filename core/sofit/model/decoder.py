@@ -8,15 +8,13 @@ import haliax.nn as hnn
 import jax
 import jax.numpy as jnp
 from haliax import Axis, NamedArray
-from haliax.nn import ScanCheckpointPolicy, Stacked
+from haliax.nn import Stacked
 
-from sofit.model.attention import ATTENDED, Context, attend
+from sofit.model.attention import Context, attend
 from sofit.model.config import DecoderConfig
-from sofit.model.linear import PROJECTED, Linear
+from sofit.model.linear import Linear
+from sofit.model.remat import REMAT_POLICIES
 from sofit.model.rotary import Rotary
-
-# The backward pass keeps what matrix products made and computes the rest again, which is cheaper than to store and load it.
-_KEPT = ScanCheckpointPolicy(save_block_internals=[PROJECTED, ATTENDED])
 
 
 class Stream(eqx.Module):
@@ -184,7 +182,8 @@ class Decoder(eqx.Module):
         """Makes a model with random weights."""
         embed_key, blocks_key, head_key = jax.random.split(key, 3)
         table = (config.Vocab, config.Embed)
-        init_blocks = Stacked.init(config.Layers, Block, gradient_checkpointing=_KEPT)
+        # Computing all but the products again is cheaper than to store and load it.
+        init_blocks = Stacked.init(config.Layers, Block, gradient_checkpointing=REMAT_POLICIES["products"])
         return Decoder(
             hax.random.normal(embed_key, table) * 0.02,
             init_blocks(config, key=jax.random.split(blocks_key, config.num_layers)),

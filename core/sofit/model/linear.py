@@ -6,6 +6,8 @@ import jax
 from haliax import AxisSpec, NamedArray
 from haliax.jax_utils import tree_checkpoint_name
 
+from sofit.model.quantized import Quantized
+
 PROJECTED = "projected"
 """What the outputs of linear layers are called where gradient checkpointing chooses what to keep."""
 
@@ -54,9 +56,9 @@ _raise_rank.defvjp(_raise_rank_forward, _raise_rank_backward)
 
 
 class Linear(eqx.Module):
-    """y = weight · x + bias, and the adapter's part. weight: (Out, In); bias: (Out)."""
+    """y = weight · x + bias, and the adapter's part. stored: the weight, (Out, In); bias: (Out)."""
 
-    weight: NamedArray
+    stored: NamedArray | Quantized
     bias: NamedArray | None
     adapter: Adapter | None
     In: AxisSpec = eqx.field(static=True)
@@ -68,9 +70,16 @@ class Linear(eqx.Module):
         weight = hax.random.normal(key, hax.concat_axis_specs(Out, In)) * 0.02
         return Linear(weight, hax.zeros(Out) if use_bias else None, None, In, Out)
 
+    @property
+    def weight(self) -> NamedArray:
+        """The weight as it was loaded; a quantised one is never asked for, since merging reads the base anew."""
+        assert isinstance(self.stored, NamedArray)
+        return self.stored
+
     def __call__(self, x: NamedArray, *, key: jax.Array | None = None) -> NamedArray:
         """Maps the axes In of x to Out. `key` decides the adapter's dropout; None turns it off."""
-        y = hax.dot(x, self.weight, axis=self.In)
+        weight = self.stored.restored(x.dtype) if isinstance(self.stored, Quantized) else self.stored
+        y = hax.dot(x, weight, axis=self.In)
         if self.bias is not None:
             y = y + self.bias
         if self.adapter is not None:

@@ -1,5 +1,6 @@
 """Adding adapters to a decoder, telling them from the frozen rest, and merging them into it."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from haliax import Axis
 from sofit.errors import SofitError, did_you_mean
 from sofit.model.decoder import Block, Decoder
 from sofit.model.linear import Adapter, Linear
+from sofit.model.quantized import Quantization, quantize
 
 _LAYERS: dict[str, Callable[[Block], Linear]] = {
     "q_proj": lambda block: block.attention.q_proj,
@@ -61,6 +63,18 @@ def add_adapters(model: Decoder, spec: LoraSpec, *, key: jax.Array) -> Decoder:
         for target, layer_key in zip(targets, jax.random.split(key, len(targets)), strict=True)
     ]
     return _with_layers(model, targets, layers)
+
+
+def quantize_base(model: Decoder, kind: Quantization) -> Decoder:
+    """Returns the model with the weights of its linear layers in few bits.
+
+    Raises:
+        SofitError: qwix is not installed.
+    """
+    targets = list(_LAYERS.values())
+    layers = [target(model.blocks.stacked) for target in targets]
+    rounded = [dataclasses.replace(layer, stored=quantize(layer.weight, kind)) for layer in layers]
+    return _with_layers(model, targets, rounded)
 
 
 def merge_adapters(base: Decoder, adapted: Decoder) -> Decoder:

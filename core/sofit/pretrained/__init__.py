@@ -4,6 +4,17 @@ from sofit.pretrained.adapter import PeftSettings, save_peft_adapter
 from sofit.pretrained.checkpoint import Pretrained
 from sofit.pretrained.export import save_hf_model
 from sofit.pretrained.load import KNOWN_MODELS, load_pretrained
+from sofit.pretrained.outline import PretrainedOutline, outline_pretrained
 from sofit.pretrained.tokenizer import Tokenizer
 
-__all__ = ["KNOWN_MODELS", "PeftSettings", "Pretrained", "Tokenizer", "load_pretrained", "save_hf_model", "save_peft_adapter"]
+__all__ = [
+    "KNOWN_MODELS",
+    "PeftSettings",
+    "Pretrained",
+    "PretrainedOutline",
+    "Tokenizer",
+    "load_pretrained",
+    "outline_pretrained",
+    "save_hf_model",
+    "save_peft_adapter",
+]

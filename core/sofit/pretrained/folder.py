@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # safetensors needs ml_dtypes to read bfloat16 into numpy.
 _DTYPES = [np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)]
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+"""One of these makes a folder's tokenizer."""
 
 
 def read_folder(folder: Path, name: str, source: str, reference: str) -> Pretrained:
@@ -28,19 +30,41 @@ def read_folder(folder: Path, name: str, source: str, reference: str) -> Pretrai
     Raises:
         SofitError: a file is missing or broken, the weights are not safetensors, or the model is of an unsupported type.
     """
+    config = read_config(folder)
+    return Pretrained(name, source, reference, config, SafetensorsFiles.of(folder), read_tokenizer(folder, config))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Reads a model folder's config.json.
+
+    Raises:
+        SofitError: there is none, or it is of an unsupported type.
+    """
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise SofitError(f"{folder} holds a PEFT adapter, not a model. Merge it into its base model, and give that folder.")
         raise SofitError(f"{folder} is no model folder: it has neither a config.json nor a folder model/ that has one.")
-    config = normalise_config(_read_json(folder / "config.json"), str(folder))
-    tensors = SafetensorsFiles.of(folder)
-    fast = _read_tokenizer(folder)
+    return normalise_config(_read_json(folder / "config.json"), str(folder))
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a model folder holds a tokenizer, in whatever form."""
+    return any((folder / name).is_file() for name in TOKENIZER_FILES)
+
+
+def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
+    """Reads a model folder's tokenizer.
+
+    Raises:
+        SofitError: it cannot be read, or nothing says which token ends a text.
+    """
+    fast = _read_fast_tokenizer(folder)
     generation_path = folder / "generation_config.json"
     generation = _read_json(generation_path) if generation_path.is_file() else {}
     eos_ids = _unique([fast.eos_token_id, generation.get("eos_token_id"), config.get("eos_token_id")])
     if not eos_ids:
         raise SofitError(f"{folder} does not say which token ends a text. Set eos_token in its tokenizer_config.json.")
-    return Pretrained(name, source, reference, config, tensors, Tokenizer(fast, eos_ids))
+    return Tokenizer(fast, eos_ids)
 
 
 @dataclass(frozen=True)
@@ -114,7 +138,7 @@ def _no_safetensors(folder: Path) -> str:
     )
 
 
-def _read_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
+def _read_fast_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
     fast_class = fast_tokenizer_class()
     try:
         if (folder / "tokenizer.json").is_file():

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from sofit.errors import SofitError
+from sofit.pretrained.folder import TOKENIZER_FILES
 
 _PROBE_SECONDS = 5.0
 """How long the Hub may take for its first answer, before it counts as out of reach."""
 
-_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt"]
+_WEIGHTS = "*.safetensors"
+_FILES = ["*.json", "*.model", "*.jinja", "*.txt", _WEIGHTS]
 _OTHER_FILES = ["*/*", "consolidated*"]
-_TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json"}
 
 
 class HubError(SofitError):
@@ -27,12 +28,16 @@ def cached_from_hub(name: str) -> Path | None:
         return None
     # What was cut off leaves a folder with some of the files.
     files = {path.name for path in folder.iterdir()}
-    is_whole = "config.json" in files and any(name.endswith(".safetensors") for name in files) and bool(files & _TOKENIZER_FILES)
+    is_whole = (
+        "config.json" in files and any(name.endswith(".safetensors") for name in files) and not files.isdisjoint(TOKENIZER_FILES)
+    )
     return folder if is_whole else None
 
 
-def fetch_from_hub(name: str) -> Path:
+def fetch_from_hub(name: str, *, with_weights: bool = True) -> Path:
     """Downloads the files of a model "org/name" that are not in the Hub's own cache yet, and returns their folder.
+
+    Without weights it takes config and tokenizer only.
 
     Raises:
         HubError: the Hub is out of reach, has no such model or gives no access to it, or the model is not in safetensors.
@@ -43,7 +48,8 @@ def fetch_from_hub(name: str) -> Path:
     try:
         model = HfApi().model_info(name, timeout=_PROBE_SECONDS)
         _check_files(name, [file.rfilename for file in model.siblings or ()])
-        return Path(snapshot_download(name, allow_patterns=_FILES, ignore_patterns=_OTHER_FILES))
+        left_out = _OTHER_FILES if with_weights else [*_OTHER_FILES, _WEIGHTS]
+        return Path(snapshot_download(name, allow_patterns=_FILES, ignore_patterns=left_out))
     except HubError:
         raise
     except GatedRepoError as error:

@@ -52,7 +52,7 @@ def load_pretrained(name_or_path: str, cache_folder: Path | None = None, notify:
         return _load_known(name_or_path, cache_folder or default_cache_folder(), notify)
     path = Path(name_or_path).expanduser()
     if path.is_dir():
-        folder = _model_folder(path)
+        folder = model_folder(path)
         return read_folder(folder, name_or_path, str(path), str(folder.resolve()))
     if path.is_file():
         if path.suffix != ".gguf":
@@ -66,7 +66,7 @@ def load_pretrained(name_or_path: str, cache_folder: Path | None = None, notify:
     return _load_from_hub(name_or_path, notify)
 
 
-def _model_folder(folder: Path) -> Path:
+def model_folder(folder: Path) -> Path:
     """Returns the folder itself, or the model within it if it is that of a run."""
     if (folder / "model").is_dir() and not (folder / "config.json").is_file():
         return folder / "model"
