@@ -20,7 +20,8 @@ from sofit.defaults import with_defaults
 from sofit.evaluate import Evaluator, load_examples
 from sofit.feed import Feed, arrays_of
 from sofit.loading import load_decoder
-from sofit.model import Decoder, LoraSpec, add_adapters
+from sofit.mesh import make_partitioning
+from sofit.model import Decoder, DecoderConfig, LoraSpec, add_adapters
 from sofit.optimizer import make_optimizer, make_schedule
 from sofit.plugins import Plugins
 from sofit.precision import parse_precision
@@ -52,9 +53,10 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
 
     pretrained = load_pretrained(config.model)
     supervised = supervise(task, examples, pretrained.tokenizer, config.trainer.max_length, config.data_cache_dir)
-    feed = Feed(supervised, config.trainer, steps)
+    partitioning = make_partitioning(config.trainer, DecoderConfig.from_hf(pretrained.config))
+    feed = Feed(supervised, config.trainer, steps, row_multiple=1 if partitioning is None else partitioning.data_size)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
-    trainer, state = _start(config, load_decoder(pretrained), schedule)
+    trainer, state = _start(config, load_decoder(pretrained, partitioning=partitioning), schedule)
     run = Run(
         folder=Path(folder),
         config=config,

@@ -3,7 +3,8 @@
 from sofit.model.config import DecoderConfig
 from sofit.model.decoder import Cache, Decoder, KeyValues, Stream
 from sofit.model.lora import LoraSpec, add_adapters, is_adapter_array, merge_adapters
-from sofit.model.weights import adapter_tensors, from_hf_tensors, to_hf_tensors
+from sofit.model.partitioning import Partitioning
+from sofit.model.weights import adapter_tensors, decoder_template, from_hf_tensors, to_hf_tensors
 
 __all__ = [
     "Cache",
@@ -11,9 +12,11 @@ __all__ = [
     "DecoderConfig",
     "KeyValues",
     "LoraSpec",
+    "Partitioning",
     "Stream",
     "adapter_tensors",
     "add_adapters",
+    "decoder_template",
     "from_hf_tensors",
     "is_adapter_array",
     "merge_adapters",
