@@ -38,7 +38,7 @@ class Checkpoints:
 
     def save_best(self, step: int, state: TrainState, score: float) -> None:
         """Writes the state as the best one so far."""
-        arrays = {"score": jax.numpy.float32(score), **_arrays(state)}
+        arrays = {"score": _scalar(score, state), **_arrays(state)}
         self._best.save(step, args=ocp.args.StandardSave(arrays), force=True)
 
     def drop_best_after(self, step: int) -> None:
@@ -56,7 +56,7 @@ class Checkpoints:
 
     def restore_best(self, state: TrainState) -> tuple[TrainState, float]:
         """Reads the best checkpoint, and its score."""
-        state, extra = self._read(self._best, "best", state, {"score": jax.numpy.float32(0)})
+        state, extra = self._read(self._best, "best", state, {"score": _scalar(0, state)})
         return state, float(extra["score"])
 
     def close(self) -> None:
@@ -85,6 +85,13 @@ class Checkpoints:
             raise SofitError(f"The checkpoint {where} cannot be read: {reason}. {remedy}") from error
         restored = jax.tree.unflatten(jax.tree.structure(state), [read[key] for key in arrays])
         return restored, {key: read[key] for key in extra}
+
+
+def _scalar(number: float, state: TrainState) -> jax.Array:
+    """Returns a number as an array that lies on the devices that the state lies on."""
+    array = jax.numpy.float32(number)
+    partitioning = state.trainable.partitioning
+    return array if partitioning is None else partitioning.replicate(array)
 
 
 def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:

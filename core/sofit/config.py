@@ -91,12 +91,16 @@ class TrainerConfig(Section):
     max_length: Count = 2048
     """The most tokens of one example, prompt and completion together. A longer one is an error."""
     micro_batch_tokens: Count = 8192
-    """The most tokens that go through the model at once; larger batches accumulate gradients over several passes."""
+    """The most tokens that go through the model at once, on each device along the mesh axis `data`; larger batches accumulate
+    gradients over several passes."""
     remat_policy: Literal["none", "products", "full"] = "products"
     """What the forward pass keeps for the backward pass: everything, what matrix products made, or each layer's input alone. What
     is not kept is computed again: less memory, more time, the same result."""
     tensor_parallel_axes: Axes = ()
     """Axes of the model to split over the mesh axis `model`: mlp, heads."""
+    fsdp_axis: Literal["embed"] | None = "embed"
+    """The axis of the parameters to split over the mesh axis `data`, so that no device holds them whole (FSDP); null keeps them
+    whole on each."""
     mesh: Mesh = {"data": -1}
     """Devices along each mesh axis, `data` and `model`; -1 takes all that are left."""
     checkpoint_every: Count | None = None

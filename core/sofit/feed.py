@@ -14,14 +14,15 @@ _SAMPLED_BATCHES = 32
 class Feed:
     """The batches of a run."""
 
-    def __init__(self, examples: Sequence[Supervised], config: TrainerConfig, steps: int):
-        """Settles on a layout after a look at the first batches."""
+    def __init__(self, examples: Sequence[Supervised], config: TrainerConfig, steps: int, *, row_multiple: int = 1):
+        """Settles on a layout after a look at the first batches. `row_multiple`: the devices that the rows lie over."""
         self._examples = examples
         self._config = config
         self._packer = Packer(
             [self.examples(step) for step in range(1, min(_SAMPLED_BATCHES, steps) + 1)],
             share_prefix=config.share_prefix,
-            micro_batch_tokens=config.micro_batch_tokens,
+            micro_batch_tokens=config.micro_batch_tokens * row_multiple,
+            row_multiple=row_multiple,
         )
 
     def examples(self, step: int) -> list[Supervised]:

@@ -91,7 +91,7 @@ class Packer:
         self.micro_batch_tokens = micro_batch_tokens
         self.row_multiple = row_multiple
         grouped = [(batch, self._groups(batch)) for batch in sample]
-        self.slot_length = _best_slot_length([_rest_lengths(batch, groups) for batch, groups in grouped])
+        self.slot_length = _best_slot_length([_rest_lengths(batch, groups) for batch, groups in grouped], row_multiple)
         needed = [micro.shape for batch, groups in grouped for micro in self._micro_batches(batch, groups)]
         self.shapes = _merge_shapes(needed, _MAX_SHAPES, micro_batch_tokens)
 
@@ -162,14 +162,15 @@ def _rest_lengths(batch: Sequence[Supervised], groups: Sequence[PrefixGroup]) ->
     return [[_rest_length(batch[member], group.prefix_length) for member in group.members] for group in groups]
 
 
-def _best_slot_length(batches: Sequence[Sequence[Sequence[int]]]) -> int:
-    """Chooses the slot length that makes the batches cheapest, padding and attention inside slots counted."""
+def _best_slot_length(batches: Sequence[Sequence[Sequence[int]]], row_multiple: int) -> int:
+    """Chooses the slot length that makes the batches cheapest, with padding, attention inside slots and idle devices counted."""
     longest = max(length for batch in batches for group in batch for length in group)
     shortest = round_up(longest, 16)
     candidates = sorted({round_up(round(shortest * (1 + step / 4)), 16) for step in range(13)})
 
     def cost(slot_length: int) -> float:
-        slots = sum(len(first_fit_decreasing(group, slot_length)) for batch in batches for group in batch)
+        counts = (sum(len(first_fit_decreasing(group, slot_length)) for group in batch) for batch in batches)
+        slots = sum(round_up(count, row_multiple) for count in counts)
         return slots * slot_length * (1 + slot_length / _ATTENTION_TOKENS)
 
     return min(candidates, key=cost)

@@ -9,13 +9,14 @@ import numpy as np
 from sofit.config import Config
 from sofit.loading import load_decoder
 from sofit.model import Decoder, adapter_tensors, merge_adapters, to_hf_tensors
+from sofit.processes import is_main
 
 if TYPE_CHECKING:
     from sofit.pretrained import Pretrained
 
 
 def save_model(folder: Path, config: Config, pretrained: "Pretrained", trained: Decoder) -> None:
-    """Writes `model/`, and for LoRA `adapter/`, into the run folder.
+    """Writes `model/`, and for LoRA `adapter/`, into the run folder. All processes take part, and the main one writes.
 
     Args:
         folder: the run folder.
@@ -36,9 +37,15 @@ def save_model(folder: Path, config: Config, pretrained: "Pretrained", trained: 
             rslora=lora.rslora,
             target_modules=lora.target_modules,
         )
-        save_peft_adapter(folder / "adapter", settings, dict(adapter_tensors(trained)))
-        model = merge_adapters(load_decoder(pretrained), trained)
-    save_hf_model(folder / "model", pretrained.config, _Tensors(model), pretrained.tokenizer)
+        tensors = dict(adapter_tensors(trained))
+        if is_main():
+            save_peft_adapter(folder / "adapter", settings, tensors)
+        model = merge_adapters(load_decoder(pretrained, partitioning=trained.partitioning), trained)
+    if is_main():
+        save_hf_model(folder / "model", pretrained.config, _Tensors(model), pretrained.tokenizer)
+    else:
+        for _, make in to_hf_tensors(model):
+            make()
 
 
 class _Tensors(Mapping[str, np.ndarray]):

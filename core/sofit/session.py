@@ -9,6 +9,7 @@ from sofit.evaluate import Evaluator
 from sofit.observers import builtin_observers
 from sofit.outputs import write_outputs
 from sofit.plugins import Plugins
+from sofit.processes import agree, is_main
 from sofit.run import Outcome, Report, Run, StepRecord
 from sofit.trainer import Trainer, TrainState
 
@@ -29,9 +30,10 @@ class Session:
         self._stop_reason = ""
 
     def __enter__(self) -> "Session":
-        for observer in builtin_observers(self.run):
-            self._register(observer)
-        self._manager.hook.sofit_register_observers(run=self.run, register=self._register)
+        if is_main():
+            for observer in builtin_observers(self.run):
+                self._register(observer)
+            self._manager.hook.sofit_register_observers(run=self.run, register=self._register)
         # Only now, since an observer that cannot start, such as a tracker, must leave an empty folder behind.
         self._checkpoints = Checkpoints(self.run.folder / "checkpoints", self.run.config.trainer.keep_checkpoints)
         return self
@@ -53,10 +55,10 @@ class Session:
         if resume:
             state = self._restore(state)
         first_step = self._last_step + 1
-        self._manager.hook.sofit_train_start(run=self.run, first_step=first_step)
+        self._tell("sofit_train_start", first_step=first_step)
         if first_step == 1:
             # Asked for now, so that a metric that does not exist ends the run before it has cost anything.
-            self.run.deciding_score(self._evaluate(state, "before").scores.metrics)
+            self._score(self._evaluate(state, "before"))
         return state, first_step
 
     def _restore(self, state: TrainState) -> TrainState:
@@ -74,30 +76,30 @@ class Session:
     def after_step(self, state: TrainState, record: StepRecord) -> bool:
         """Tells the observers, evaluates and saves where it is time to; returns whether to stop."""
         self._last_step = record.step
-        self._manager.hook.sofit_step_end(run=self.run, step=record)
+        self._tell("sofit_step_end", step=record)
         config, is_last = self.run.config, record.step == self.run.last_step
         if config.evaluation.every and record.step % config.evaluation.every == 0 and not is_last:
             self._keep_if_best(state, self._evaluate(state, "step"))
-        reason = self._manager.hook.sofit_should_stop(run=self.run, step=record)
+        reason = agree(self._tell("sofit_should_stop", step=record))
         every = config.trainer.checkpoint_every or max(1, self.run.last_step // 10)
         if record.step % every == 0 or is_last or reason is not None:
             path = self._checkpoints.save(record.step, state)
-            self._manager.hook.sofit_checkpoint_saved(run=self.run, step=record, path=path)
+            self._tell("sofit_checkpoint_saved", step=record, path=path)
         self._stop_reason = reason or ""
         return reason is not None
 
     def finish(self, state: TrainState) -> TrainState:
         """Evaluates the model, goes back to an earlier one if that was better, and returns what to give away."""
-        score = self.run.deciding_score(self._evaluate(state, "after").scores.metrics)
+        score = self._score(self._evaluate(state, "after"))
         if score < self._best_score:
             state, _ = self._checkpoints.restore_best(state)
             self._evaluate(state, "after", step=self._checkpoints.best_step)
         return state
 
     def end(self) -> dict[str, Any]:
-        """Writes the reports, and returns what results.json holds."""
+        """Writes the reports, and returns what results.json holds; in processes but the main one, nothing."""
         outcome = self._tell_end("stopped" if self._stop_reason else "finished", self._stop_reason)
-        return write_outputs(self.run, outcome)
+        return write_outputs(self.run, outcome) if is_main() else {}
 
     def _evaluate(self, state: TrainState, when: Literal["before", "step", "after"], step: int | None = None) -> Report:
         """Evaluates as configured, and returns the report that decides: that of the model alone, where there is one."""
@@ -106,23 +108,31 @@ class Session:
             when=when,
             step=self._last_step if step is None else step,
             constrained=self.run.config.evaluation.constrained,
-            on_progress=lambda progress: self._manager.hook.sofit_evaluate_progress(run=self.run, progress=progress),
+            on_progress=lambda progress: self._tell("sofit_evaluate_progress", progress=progress),
         )
         told = []
         for report in reports:
-            self._manager.hook.sofit_evaluate_end(run=self.run, report=report)
+            self._tell("sofit_evaluate_end", report=report)
             told.append(report)
         return told[0]
 
     def _keep_if_best(self, state: TrainState, report: Report) -> None:
-        score = self.run.deciding_score(report.scores.metrics)
+        score = self._score(report)
         if score > self._best_score:
             self._best_score = score
             self._checkpoints.save_best(report.step, state, score)
 
+    def _score(self, report: Report) -> float:
+        """Returns the metric that decides, as the main process has it: a task may score under a time limit."""
+        return agree(self.run.deciding_score(report.scores.metrics))
+
+    def _tell(self, hook: str, **facts: Any) -> Any:
+        """Calls a hook of the life cycle, in the main process alone."""
+        return getattr(self._manager.hook, hook)(run=self.run, **facts) if is_main() else None
+
     def _tell_end(self, status: Literal["finished", "stopped", "failed"], reason: str) -> Outcome:
         outcome = Outcome(status=status, step=self._last_step, reason=reason)
-        self._manager.hook.sofit_train_end(run=self.run, outcome=outcome)
+        self._tell("sofit_train_end", outcome=outcome)
         return outcome
 
     def _register(self, observer: object) -> None:

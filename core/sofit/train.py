@@ -19,7 +19,8 @@ from sofit.defaults import with_defaults
 from sofit.evaluate import Evaluator, load_examples
 from sofit.feed import Feed, arrays_of
 from sofit.loading import load_decoder
-from sofit.model import Decoder, LoraSpec, Quantized, add_adapters, with_remat
+from sofit.mesh import make_partitioning
+from sofit.model import Decoder, DecoderConfig, LoraSpec, Quantized, add_adapters, with_remat
 from sofit.optimizer import make_optimizer, make_schedule
 from sofit.plugins import Plugins
 from sofit.precision import parse_precision
@@ -51,9 +52,12 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
 
     pretrained = load_pretrained(config.model)
     supervised = supervise(task, examples, pretrained.tokenizer, config.trainer.max_length, config.data_cache_dir)
-    feed = Feed(supervised, config.trainer, steps)
+    partitioning = make_partitioning(config.trainer, DecoderConfig.from_hf(pretrained.config))
+    feed = Feed(supervised, config.trainer, steps, row_multiple=1 if partitioning is None else partitioning.data_size)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
-    trainer, state = start_trainer(config, load_decoder(pretrained, stored_dtype(config)), schedule)
+    quantization = None if config.lora is None else config.lora.quantize_base
+    model = load_decoder(pretrained, stored_dtype(config), partitioning, quantization)
+    trainer, state = start_trainer(config, model, schedule)
     run = Run(
         folder=Path(folder),
         config=config,

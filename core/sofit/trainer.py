@@ -7,12 +7,14 @@ from functools import partial
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import PyTree
 
 from sofit.batches import PrefixBatch
 from sofit.loss import summed_loss
 from sofit.model import Decoder, Quantized, is_adapter_array
+from sofit.model.partitioning import Partitioning, Tree
 from sofit.precision import Precision
 
 
@@ -43,7 +45,8 @@ class Trainer:
         trainable = cast_floats(trainable, precision.params)
         parameters: PyTree = trainable
         trainer = Trainer(cast_floats(frozen, precision.compute), optimizer, precision)
-        return trainer, TrainState(trainable, optimizer.init(parameters))
+        state = TrainState(trainable, optimizer.init(parameters))
+        return trainer, _laid_out(state, model.partitioning)
 
     def model(self, state: TrainState) -> Decoder:
         """Returns the whole model as it stands, in the dtype to compute in."""
@@ -57,13 +60,16 @@ class Trainer:
         Returns the state after it, the loss before it (mean over the completion tokens, in nats) and the norm of the gradient.
         The state that is given must not be used again.
         """
-        loss, gradients = jnp.float32(0), None
+        partitioning = self.frozen.partitioning
+        if partitioning is not None:
+            batches, key = [partitioning.place_batch(batch) for batch in batches], partitioning.replicate(key)
+        loss, gradients = np.float32(0), None
         for index, batch in enumerate(batches):
             part, part_gradients = compute_gradients(
                 state.trainable,
                 self.frozen,
                 batch,
-                jnp.float32(completion_tokens),
+                np.float32(completion_tokens),
                 jax.random.fold_in(key, index),
                 self.precision,
             )
@@ -96,7 +102,8 @@ def compute_gradients(
         model = eqx.combine(cast_floats(trainable, precision.compute), frozen)
         return summed_loss(model, batch, key=key) / completion_tokens
 
-    return eqx.filter_value_and_grad(loss)(trainable)
+    value, gradients = eqx.filter_value_and_grad(loss)(trainable)
+    return value, _laid_out(gradients, trainable.partitioning)
 
 
 @partial(jax.jit, donate_argnames="total")
@@ -113,4 +120,10 @@ def apply_gradients(
     updates: PyTree = gradients
     parameters: PyTree = state.trainable
     updates, optimizer_state = optimizer.update(updates, state.optimizer_state, parameters)
-    return TrainState(eqx.apply_updates(state.trainable, updates), optimizer_state), optax.tree.norm(gradients)
+    state = TrainState(eqx.apply_updates(state.trainable, updates), optimizer_state)
+    return _laid_out(state, gradients.partitioning), optax.tree.norm(gradients)
+
+
+def _laid_out(tree: Tree, partitioning: Partitioning | None) -> Tree:
+    """Says where parameters, or what goes with them, lie over several devices."""
+    return tree if partitioning is None else partitioning.place_parameters(tree)

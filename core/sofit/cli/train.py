@@ -1,7 +1,7 @@
 """`sofit train`: fine-tune a model and show how good it was before and is after."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,6 +9,11 @@ from sofit.cli import options
 from sofit.cli.dry_run import dry_run as show_plan
 from sofit.cli.tables import show_scores
 from sofit.errors import SofitError
+
+if TYPE_CHECKING:
+    from sofit.config import Config
+    from sofit.plugins import Plugins
+    from sofit.processes import ProcessAddress
 
 _PLANNING = "With --dry-run"
 
@@ -29,6 +34,19 @@ def train(
     plugin: options.PluginFiles = None,
     allow_invalid_targets: Annotated[
         bool, typer.Option("--allow-invalid-targets", help="Leave out training targets that the grammar refuses.")
+    ] = False,
+    coordinator: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="One of several processes that train together: where process 0 listens."),
+    ] = None,
+    process_id: Annotated[int | None, typer.Option(help="With --coordinator: which of the processes this is, from 0.")] = None,
+    num_processes: Annotated[int | None, typer.Option(help="With --coordinator: how many processes there are.")] = None,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed",
+            help="One of several processes that find each other: under SLURM, Open MPI, Kubernetes, or a TPU pod.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Compile and say what the run would need, without weights; train nothing.")
@@ -70,6 +88,7 @@ def train(
     }
     if not dry_run and (given := [name for name, value in planning.items() if value is not None]):
         raise SofitError(f"{given[0]} is for planning. Give --dry-run too, or leave it out.")
+    address = _address(coordinator, process_id, num_processes, distributed=distributed)
     if resume and config is None and out is not None and (Path(out) / "config.yaml").is_file():
         config = str(Path(out) / "config.yaml")
     overrides = {
@@ -96,25 +115,58 @@ def train(
             allow_invalid_targets=allow_invalid_targets,
         )
         return
+    from sofit.processes import connect, ending_together
+
+    if address is not None:
+        connect(address)
+    with ending_together():
+        _train(loaded, plugins, resume=resume, allow_invalid_targets=allow_invalid_targets)
+
+
+def _address(
+    coordinator: str | None, process_id: int | None, num_processes: int | None, *, distributed: bool
+) -> "ProcessAddress | None":
+    """Returns where the other processes are; None for a run of one process."""
+    from sofit.processes import ProcessAddress
+
+    given = [value is not None for value in (coordinator, process_id, num_processes)]
+    if not any(given):
+        return ProcessAddress() if distributed else None
+    if distributed:
+        raise SofitError(
+            "--distributed asks the cluster for what --coordinator, --process-id and --num-processes say. Leave it out."
+        )
+    if not all(given):
+        raise SofitError(
+            "--coordinator, --process-id and --num-processes belong together. Give all three, or --distributed alone."
+        )
+    return ProcessAddress(coordinator, process_id, num_processes)
+
+
+def _train(config: "Config", plugins: "Plugins", *, resume: bool, allow_invalid_targets: bool) -> None:
+    """Trains, and shows the scores before and after."""
     from sofit.outputs import choose_run_folder
+    from sofit.processes import agree, is_main
+    from sofit.train import train as run
 
-    folder = choose_run_folder(loaded, resume=resume)
+    folder = Path(agree(str(choose_run_folder(config, resume=resume)) if is_main() else ""))
     try:
-        from sofit.train import train as run
-
         results = run(
-            loaded.model_copy(update={"out": str(folder)}), plugins, resume=resume, allow_invalid_targets=allow_invalid_targets
+            config.model_copy(update={"out": str(folder)}), plugins, resume=resume, allow_invalid_targets=allow_invalid_targets
         )
     except KeyboardInterrupt:
         begun = any(folder.iterdir())
         typer.echo(f"interrupted. Go on with: sofit train --resume --out {folder}" if begun else "interrupted", err=True)
         raise typer.Exit(130) from None
     finally:
-        if not any(folder.iterdir()):  # Nothing was written, so the folder and its number are free for the next try.
+        # Where nothing was written, the folder and its number are free for the next try.
+        if is_main() and not any(folder.iterdir()):
             folder.rmdir()
+    if not is_main():
+        return
     from sofit.outputs import compare
 
-    comparison = compare(results["evaluations"], plugins.task(loaded.task).headline)
+    comparison = compare(results["evaluations"], plugins.task(config.task).headline)
     if comparison is not None:
         show_scores(comparison, is_demo=results["data"]["demo"])
     typer.echo(f"Report: {folder / 'report.html'}")

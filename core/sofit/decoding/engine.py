@@ -12,7 +12,7 @@ from haliax import Axis, NamedArray
 
 from sofit.batches import POSITION, ROW, SLOT
 from sofit.decoding.masks import WORD_BITS
-from sofit.model import Cache, Decoder, KeyValues, Stream
+from sofit.model import Cache, Decoder, KeyValues, Partitioning, Stream
 
 CACHE_POSITION, STEP = "cache_position", "step"
 CHUNK_STEPS = 32
@@ -67,7 +67,8 @@ def fill_slots(model: Decoder, prefix: Cache | None, rests: Stream, capacity: in
     lengths = hax.sum(cache.filled.astype(jnp.int32), POSITION)
     nothing = hax.zeros_like(lengths)
     left = cache.key_values.head_first()
-    return Slots(KeyValues(with_room(left.key), with_room(left.value)), lengths, nothing, nothing.astype(bool))
+    slots = Slots(KeyValues(with_room(left.key), with_room(left.value)), lengths, nothing, nothing.astype(bool))
+    return slots if model.partitioning is None else model.partitioning.place_batch(slots)
 
 
 class Chunk(eqx.Module):
@@ -129,14 +130,19 @@ def decode_chunk(
     free_choice = hax.argmax(logits, "vocab").astype(jnp.int32)
     slots, tokens = write(slots, unwritten, jnp.int32(0), hax.where(allowed, logits, -jnp.inf))
     _, slots, tokens = jax.lax.while_loop(goes_on, advance, (jnp.int32(1), slots, tokens))
-    return slots, Chunk(tokens, free_choice, removed_mass)
+    chunk = Chunk(tokens, free_choice, removed_mass)
+    if model.partitioning is None:
+        return slots, chunk
+    # The host of every process reads the chunk.
+    return model.partitioning.place_batch(slots), model.partitioning.replicate(chunk)
 
 
 @eqx.filter_jit
-def replace_slots(slots: Slots, fresh: Slots, places: NamedArray) -> Slots:
+def replace_slots(partitioning: Partitioning | None, slots: Slots, fresh: Slots, places: NamedArray) -> Slots:
     """Puts fresh slots in the place of old ones.
 
     Args:
+        partitioning: how the slots lie over several devices.
         slots: the slots that are running.
         fresh: as many as `places`, over an axis "slot" of their own size.
         places: (slot): where each fresh one goes; a place beyond the slots drops it.
@@ -147,7 +153,8 @@ def replace_slots(slots: Slots, fresh: Slots, places: NamedArray) -> Slots:
         merged = old.rearrange(order).array.at[places.array].set(new.rearrange(order).array, mode="drop")
         return hax.named(merged, old.rearrange(order).axes).rearrange(old.axes)
 
-    return jax.tree.map(put, slots, fresh, is_leaf=lambda node: isinstance(node, NamedArray))
+    merged = jax.tree.map(put, slots, fresh, is_leaf=lambda node: isinstance(node, NamedArray))
+    return merged if partitioning is None else partitioning.place_batch(merged)
 
 
 def _read_pending(model: Decoder, prefix: Cache | None, slots: Slots) -> tuple[NamedArray, Slots]:

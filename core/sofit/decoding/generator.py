@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import haliax as hax
 import jax
-import jax.numpy as jnp
 import numpy as np
 from haliax import Axis
 
@@ -30,6 +29,7 @@ from sofit.decoding.engine import (
 from sofit.decoding.layout import LENGTH_STEP, prefix_stream, rest_stream
 from sofit.decoding.masks import WORD_BITS, Matcher, is_allowed
 from sofit.model import Cache, Decoder
+from sofit.model.partitioning import Tree
 from sofit.packing import round_up
 from sofit.prefix import group_by_prefix
 from sofit.supervision import TokenizedPrompt
@@ -144,20 +144,23 @@ class _Group:
         self._model, self._settings, self._eos_ids, self._counts = model, settings, frozenset(eos_ids), counts
         self._matchers, self._rests = matchers, rests
         self._start = len(prefix_ids)
-        self._prefix: Cache | None = compute_prefix(model, prefix_stream(prefix_ids)) if len(prefix_ids) else None
+        self._prefix: Cache | None = None
+        if len(prefix_ids):
+            self._prefix = compute_prefix(model, self._placed(prefix_stream(prefix_ids)))
         # The longest first: then the last ones to run are short.
         self._queue = deque(sorted(rests, key=lambda member: (-len(rests[member]), member)))
         self._key = jax.random.fold_in(jax.random.key(settings.seed), number)
         Vocab = model.config.Vocab
-        self._ends_output = hax.named(np.isin(np.arange(Vocab.size), list(eos_ids)), Vocab)
+        self._ends_output = self._placed(hax.named(np.isin(np.arange(Vocab.size), list(eos_ids)), Vocab))
         longest = max(len(rest) for rest in rests.values()) - 1
         self._rest_length = max(round_up(longest, LENGTH_STEP), LENGTH_STEP)
         # A chunk may run past the limit before the host looks.
         self._capacity = round_up(self._rest_length + settings.max_new_tokens + CHUNK_STEPS, LENGTH_STEP)
-        size = min(settings.batch_size, round_up(len(rests), _LANES_STEP))
+        devices = 1 if model.partitioning is None else model.partitioning.data_size
+        size = round_up(min(settings.batch_size, round_up(len(rests), _LANES_STEP)), devices)
         self._lanes: list[_Lane | None] = [None] * size
         self._masks = np.full((1, size, -(-Vocab.size // WORD_BITS)), -1, np.int32)
-        self._refill_size = max(1, size // _REFILL_SHARE)
+        self._refill_size = round_up(max(1, size // _REFILL_SHARE), devices)
         self._chunk_steps = CHUNK_STEPS
         chunks_differ = settings.mask_every_step or settings.sampling.temperature > 0
         self._masks_every_step = matchers is not None and chunks_differ
@@ -171,12 +174,12 @@ class _Group:
             slots, chunk = decode_chunk(
                 self._model,
                 self._prefix,
-                self._with_positions(slots),
-                self._filled_masks(),
+                self._placed(self._with_positions(slots)),
+                self._placed(self._filled_masks()),
                 self._ends_output,
                 self._settings.sampling,
-                key,
-                jnp.int32(steps),
+                self._placed(key),
+                np.int32(steps),
             )
             self._take_in(chunk, finish)
             free = [place for place, lane in enumerate(self._lanes) if lane is None]
@@ -184,7 +187,8 @@ class _Group:
                 places = free[: self._refill_size]
                 fresh = self._read(places, self._refill_size)
                 targets = places + [len(self._lanes)] * (self._refill_size - len(places))
-                slots = replace_slots(slots, fresh, hax.named(np.array(targets, np.int32), Axis(SLOT, self._refill_size)))
+                where = hax.named(np.array(targets, np.int32), Axis(SLOT, self._refill_size))
+                slots = replace_slots(self._model.partitioning, slots, fresh, self._placed(where))
 
     def _read(self, places: Sequence[int], size: int) -> Slots:
         """Takes prompts from the queue into the lanes at `places`, and reads them in `size` slots."""
@@ -197,7 +201,11 @@ class _Group:
                 self._lanes[place] = _Lane(member, matcher, len(rest) - 1, int(rest[-1]), needs_mask=matcher is not None)
                 rests.append(rest[:-1])
         stream = rest_stream(rests, size, self._rest_length, self._start)
-        return fill_slots(self._model, self._prefix, stream, self._capacity)
+        return fill_slots(self._model, self._prefix, self._placed(stream), self._capacity)
+
+    def _placed(self, tree: Tree) -> Tree:
+        """Lays arrays over the devices of the model."""
+        return tree if self._model.partitioning is None else self._model.partitioning.place_batch(tree)
 
     def _steps(self) -> int:
         """Returns how long the next chunk may be."""

@@ -3,9 +3,10 @@
 from sofit.model.config import DecoderConfig
 from sofit.model.decoder import Cache, Decoder, KeyValues, Stream
 from sofit.model.lora import LoraSpec, add_adapters, is_adapter_array, merge_adapters, quantize_base
-from sofit.model.quantized import Quantized
+from sofit.model.partitioning import Partitioning
+from sofit.model.quantized import Quantization, Quantized
 from sofit.model.remat import with_remat
-from sofit.model.weights import adapter_tensors, from_hf_tensors, to_hf_tensors
+from sofit.model.weights import adapter_tensors, decoder_template, from_hf_tensors, to_hf_tensors
 
 __all__ = [
     "Cache",
@@ -13,10 +14,13 @@ __all__ = [
     "DecoderConfig",
     "KeyValues",
     "LoraSpec",
+    "Partitioning",
+    "Quantization",
     "Quantized",
     "Stream",
     "adapter_tensors",
     "add_adapters",
+    "decoder_template",
     "from_hf_tensors",
     "is_adapter_array",
     "merge_adapters",

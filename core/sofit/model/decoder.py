@@ -13,6 +13,7 @@ from haliax.nn import Stacked
 from sofit.model.attention import Context, attend
 from sofit.model.config import DecoderConfig
 from sofit.model.linear import Linear
+from sofit.model.partitioning import Partitioning
 from sofit.model.remat import REMAT_POLICIES
 from sofit.model.rotary import Rotary
 
@@ -176,6 +177,8 @@ class Decoder(eqx.Module):
     head: NamedArray | None
     """(vocab, embed), or None where it is tied to the embeddings."""
     config: DecoderConfig = eqx.field(static=True)
+    partitioning: Partitioning | None = eqx.field(static=True, default=None)
+    """How it lies over several devices; None on one."""
 
     @staticmethod
     def init(config: DecoderConfig, *, key: jax.Array) -> "Decoder":
@@ -232,11 +235,11 @@ class Decoder(eqx.Module):
                 ]
                 stream_key = None if layer_key is None else jax.random.fold_in(layer_key, index)
                 x, own_key_values = block(hidden[index], stream, rotaries[index], own[index], contexts, stream_key)
-                outputs.append(x)
+                outputs.append(self._laid_out(x))
                 key_values.append(own_key_values)
             return outputs, key_values
 
-        embedded = [self.embeddings.take("vocab", stream.tokens) for stream in streams]
+        embedded = [self._laid_out(self.embeddings.take("vocab", stream.tokens)) for stream in streams]
         layer_keys = None if key is None else jax.random.split(key, self.config.num_layers)
         scan = self.blocks.scan_via(layer)  # pyright: ignore[reportCallIssue, reportArgumentType]
         hidden, key_values = scan(embedded, [cache.key_values for cache in past], layer_keys)
@@ -245,6 +248,10 @@ class Decoder(eqx.Module):
             for left, stream in zip(key_values, streams, strict=True)
         ]
         return [self.final_norm(x) for x in hidden], caches
+
+    def _laid_out(self, hidden: NamedArray) -> NamedArray:
+        """Says where hidden states lie, so that weights come to the tokens, and not tokens to the weights."""
+        return hidden if self.partitioning is None else self.partitioning.place_batch(hidden)
 
     def logits(self, hidden: NamedArray) -> NamedArray:
         """Returns the scores of the next token, float32, for normed hidden states (..., embed): (..., vocab)."""

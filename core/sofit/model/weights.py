@@ -1,5 +1,6 @@
 """Between a decoder and the tensors of a Hugging Face checkpoint."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -10,12 +11,16 @@ import haliax as hax
 import jax
 import jax.numpy as jnp
 import numpy as np
-from haliax import NamedArray
+from haliax import Axis, NamedArray
 
 from sofit.errors import SofitError
 from sofit.model.config import DecoderConfig
 from sofit.model.decoder import Block, Decoder
 from sofit.model.lora import adapters_by_layer
+from sofit.model.partitioning import Partitioning
+from sofit.model.quantized import Quantization, Quantized, quantize
+from sofit.pretrained.checkpoint import Tensors
+from sofit.processes import whole
 
 _BLOCK_TENSORS: dict[str, Callable[[Block], NamedArray | None]] = {
     "input_layernorm.weight": lambda b: b.attention_norm.weight,
@@ -44,32 +49,54 @@ _TOP_TENSORS: dict[str, Callable[[Decoder], NamedArray | None]] = {
 }
 
 
-def from_hf_tensors(config: DecoderConfig, tensors: Mapping[str, np.ndarray], dtype: Any = jnp.float32) -> Decoder:
+def from_hf_tensors(
+    config: DecoderConfig,
+    tensors: Mapping[str, np.ndarray],
+    dtype: Any = jnp.float32,
+    partitioning: Partitioning | None = None,
+    quantization: Quantization | None = None,
+) -> Decoder:
     """Makes a decoder from tensors by their Hugging Face names, stored as `dtype`.
+
+    Under a partitioning only those parts of `tensors` are read that this process's devices hold. `quantization` stores the linear
+    layers in few bits, one after the other, so that they are never in memory together in more.
 
     Raises:
         SofitError: a tensor is missing, or has another shape than the config says.
     """
-    template = eqx.filter_eval_shape(Decoder.init, config, key=jax.random.key(0))
+    template = decoder_template(config, partitioning)
 
-    def read(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def read(name: str, axes: tuple[Axis, ...], place: tuple[slice, ...]) -> np.ndarray:
         if name not in tensors:
             raise SofitError(f"The checkpoint has no tensor {name!r}, which a {config.model_type} model needs.")
-        tensor = np.asarray(tensors[name])
+        shape = tuple(axis.size for axis in axes)
         expected = _hf_shape(name, math.prod(shape), config)
-        if tensor.shape != expected:
-            raise SofitError(f"Tensor {name!r} of the checkpoint has shape {tensor.shape}. The config says {expected}.")
-        return tensor.reshape(shape).astype(dtype)
+        found = tensors.shape(name) if isinstance(tensors, Tensors) else tensors[name].shape
+        if found != expected:
+            raise SofitError(f"Tensor {name!r} of the checkpoint has shape {found}. The config says {expected}.")
+        hf_place = _hf_place(shape, place, expected)
+        part = tensors.part(name, hf_place) if isinstance(tensors, Tensors) else tensors[name][hf_place]
+        return part.reshape([len(range(size)[span]) for size, span in zip(shape, place, strict=True)]).astype(dtype)
+
+    def make(axes: tuple[Axis, ...], read_part: Callable[[tuple[slice, ...]], np.ndarray]) -> NamedArray:
+        if partitioning is None:
+            return hax.named(jnp.asarray(read_part((slice(None),) * len(axes))), axes)
+        return partitioning.make(axes, read_part)
 
     def load(path: str, leaf: NamedArray | None) -> NamedArray | None:
-        return None if leaf is None else hax.named(jnp.asarray(read(path, leaf.array.shape)), leaf.axes)
+        return None if leaf is None else make(leaf.axes, partial(read, path, leaf.axes))
 
-    def load_stacked(path: str, leaf: NamedArray | None) -> NamedArray | None:
+    def load_stacked(path: str, leaf: NamedArray | None) -> NamedArray | Quantized | None:
         if leaf is None:
             return None
-        shape = leaf.array.shape[1:]
-        layers = [read(f"model.layers.{index}.{path}", shape) for index in range(config.num_layers)]
-        return hax.named(jnp.asarray(np.stack(layers)), leaf.axes)
+        axes = leaf.axes
+
+        def read_layers(place: tuple[slice, ...]) -> np.ndarray:
+            layers = range(config.num_layers)[place[0]]
+            return np.stack([read(f"model.layers.{index}.{path}", axes[1:], place[1:]) for index in layers])
+
+        weight = make(axes, read_layers)
+        return quantize(weight, quantization) if quantization is not None and path.endswith("proj.weight") else weight
 
     blocks = {name: load_stacked(name, get(template.blocks.stacked)) for name, get in _BLOCK_TENSORS.items()}
     tops = {name: load(name, get(template)) for name, get in _TOP_TENSORS.items()}
@@ -82,15 +109,22 @@ def from_hf_tensors(config: DecoderConfig, tensors: Mapping[str, np.ndarray], dt
     return eqx.tree_at(places, template, loaded)
 
 
+def decoder_template(config: DecoderConfig, partitioning: Partitioning | None = None) -> Decoder:
+    """Returns a decoder with shapes in the place of arrays, float32; under a partitioning they say how they lie."""
+    template = eqx.filter_eval_shape(Decoder.init, config, key=jax.random.key(0))
+    template = dataclasses.replace(template, partitioning=partitioning)
+    return template if partitioning is None else partitioning.place_shapes(template)
+
+
 def to_hf_tensors(model: Decoder) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
     """Yields the Hugging Face names of a model's tensors, each with a function that makes it; matrices are (out, in).
 
-    Adapters must have been merged.
+    Adapters must have been merged. Where the model lies over several processes, each must make every tensor, in this order.
     """
 
     def make(name: str, array: NamedArray, layer: int | None = None) -> np.ndarray:
         array = array if layer is None else array["layer", layer]
-        return np.asarray(array.array).reshape(_hf_shape(name, array.array.size, model.config))
+        return whole(array.array).reshape(_hf_shape(name, array.array.size, model.config))
 
     for name, get in _TOP_TENSORS.items():
         array = get(model)
@@ -109,13 +143,32 @@ def adapter_tensors(model: Decoder) -> Iterator[tuple[str, np.ndarray]]:
         module = "self_attn" if name in _ATTENTION_LAYERS else "mlp"
         for index in range(model.config.num_layers):
             prefix = f"model.layers.{index}.{module}.{name}"
-            down = np.asarray(adapter.down["layer", index].rearrange(("rank", ...)).array)
-            up = np.asarray(adapter.up["layer", index].rearrange((..., "rank")).array)
+            down = whole(adapter.down["layer", index].rearrange(("rank", ...)).array)
+            up = whole(adapter.up["layer", index].rearrange((..., "rank")).array)
             yield f"{prefix}.lora_A.weight", down.reshape(down.shape[0], -1)
             yield f"{prefix}.lora_B.weight", up.reshape(-1, up.shape[-1])
 
 
 _ATTENTION_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+def _hf_place(shape: tuple[int, ...], place: tuple[slice, ...], hf_shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Returns where a part of an array lies in the tensor of a checkpoint, each of whose axes joins several of the array's.
+
+    Of these only the first may be cut, or the part would not lie in one piece.
+    """
+    found: list[slice] = []
+    sizes = list(zip(shape, place, strict=True))
+    for hf_size in hf_shape:
+        size, span = sizes.pop(0)
+        inner = hf_size // size
+        while size < hf_size:
+            next_size, next_span = sizes.pop(0)
+            assert len(range(next_size)[next_span]) == next_size, "only the first of the joined axes is cut"
+            size *= next_size
+        start, stop, _ = span.indices(hf_size // inner)
+        found.append(slice(start * inner, stop * inner))
+    return tuple(found)
 
 
 def _hf_shape(name: str, size: int, config: DecoderConfig) -> tuple[int, ...]:

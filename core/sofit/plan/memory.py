@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from sofit.batches import PrefixBatch, to_arrays
+from sofit.model import Partitioning
 from sofit.packing import BatchShape, MicroBatch
 from sofit.trainer import Trainer, TrainState, apply_gradients, compute_gradients
 
@@ -50,7 +50,7 @@ def step_memory(trainer: Trainer, state: TrainState, shapes: Sequence[BatchShape
         shapes: those of micro-batches; each is compiled for.
         is_accumulated: whether a step has several micro-batches.
     """
-    passes = [_pass(trainer, state, batch_of_shape(shape)) for shape in shapes]
+    passes = [_pass(trainer, state, batch_of_shape(shape, trainer.frozen.partitioning)) for shape in shapes]
     gradients: Any = _described(state.trainable)
     update = apply_gradients.lower(gradients, state, trainer.optimizer).compile().memory_analysis()
     parameters, optimizer_state = bytes_per_device((state.trainable, trainer.frozen)), bytes_per_device(state.optimizer_state)
@@ -70,9 +70,10 @@ def step_memory(trainer: Trainer, state: TrainState, shapes: Sequence[BatchShape
     )
 
 
-def batch_of_shape(shape: BatchShape) -> PrefixBatch:
-    """Returns a micro-batch of a shape, described without its arrays."""
-    return _described(to_arrays(MicroBatch((), shape)))
+def batch_of_shape(shape: BatchShape, partitioning: Partitioning | None) -> PrefixBatch:
+    """Returns a micro-batch of a shape, described without its arrays, as it lies over the mesh."""
+    batch = to_arrays(MicroBatch((), shape))
+    return _described(batch if partitioning is None else partitioning.place_batch(batch))
 
 
 def bytes_per_device(tree: Any) -> int:
@@ -94,7 +95,11 @@ def _described(tree: Any) -> Any:
 
 def _pass(trainer: Trainer, state: TrainState, batch: PrefixBatch) -> Any:
     """Returns XLA's analysis of one micro-batch's pass forwards and backwards."""
-    completion_tokens, key = jax.ShapeDtypeStruct((), jnp.float32), eqx.filter_eval_shape(jax.random.key, 0)
+    partitioning = trainer.frozen.partitioning
+    key: Any = jax.random.key(0)
+    if partitioning is not None:
+        key = partitioning.replicate(key)
+    completion_tokens = jax.ShapeDtypeStruct((), jnp.float32)
     lowered = compute_gradients.lower(state.trainable, trainer.frozen, batch, completion_tokens, key, trainer.precision)
     return lowered.compile().memory_analysis()
 

@@ -13,7 +13,8 @@ from sofit.data_check import checked_examples
 from sofit.defaults import with_defaults
 from sofit.errors import SofitError
 from sofit.evaluate import load_examples
-from sofit.model import Decoder, DecoderConfig
+from sofit.mesh import make_partitioning
+from sofit.model import Decoder, DecoderConfig, Partitioning, decoder_template, quantize_base
 from sofit.optimizer import make_optimizer, make_schedule
 from sofit.packing import BatchShape
 from sofit.plan.devices import device_memory_bytes
@@ -113,7 +114,7 @@ def plan_training(config: Config, plugins: Plugins, request: PlanRequest, *, all
 
     steps, batch_size = config.trainer.num_train_steps, config.trainer.train_batch_size
     assert steps is not None, "with_defaults fills it in"
-    work = step_work(supervised, config.trainer, steps, model, lora_spec(config))
+    work = step_work(supervised, config.trainer, steps, model, lora_spec(config), make_partitioning(config.trainer, model))
     memory = plan_memory(config, model, supervised)
     capacity = request.memory_bytes_per_device or (None if request.is_simulated else device_memory_bytes())
     is_too_much = capacity is not None and memory.peak > capacity
@@ -153,29 +154,38 @@ def _tokenizer(outline: PretrainedOutline, asked: str | None) -> tuple[Tokenizer
     return found, name
 
 
-def describe_start(config: Config, model: DecoderConfig) -> tuple[Trainer, TrainState]:
-    """Returns what a run starts from with a `jax.ShapeDtypeStruct` for every array."""
+def describe_start(config: Config, model: DecoderConfig, partitioning: Partitioning | None = None) -> tuple[Trainer, TrainState]:
+    """Returns what a run starts from with a `jax.ShapeDtypeStruct` for every array, which says how it lies over the mesh."""
     learning_rate, steps = config.optimizer.learning_rate, config.trainer.num_train_steps
     assert learning_rate is not None, "with_defaults fills it in"
     assert steps is not None, "with_defaults fills it in"
     schedule = make_schedule(config.optimizer, learning_rate, steps)
 
-    def start() -> tuple[Decoder, TrainState]:
-        trainer, state = start_trainer(config, Decoder.init(model, key=jax.random.key(0)), schedule)
+    def start(loaded: Decoder) -> tuple[Decoder, TrainState]:
+        if config.lora is not None and config.lora.quantize_base is not None:
+            loaded = quantize_base(loaded, config.lora.quantize_base)
+        trainer, state = start_trainer(config, loaded, schedule)
         return trainer.frozen, state
 
-    frozen, state = eqx.filter_eval_shape(start)
+    frozen, state = eqx.filter_eval_shape(start, decoder_template(model, partitioning))
+    if partitioning is not None:
+        frozen, state = partitioning.place_shapes((frozen, state))
     return Trainer(frozen, make_optimizer(config.optimizer, schedule), parse_precision(config.trainer.mp)), state
 
 
 def plan_memory(config: Config, model: DecoderConfig, examples: Sequence[Supervised]) -> StepMemory:
-    """Compiles a step of the run for the largest of its first micro-batches, and returns what it needs."""
+    """Compiles a step of the run for the largest of its first micro-batches, and returns what it needs.
+
+    Raises:
+        SofitError: the mesh does not fit the devices or the model.
+    """
     steps = config.trainer.num_train_steps
     assert steps is not None, "with_defaults fills it in"
-    by_step = sampled_shapes(examples, config.trainer, steps)
+    partitioning = make_partitioning(config.trainer, model)
+    by_step = sampled_shapes(examples, config.trainer, steps, partitioning)
     found = {shape for shapes in by_step for shape in shapes}
     largest = {max(found, key=lambda shape: shape.tokens), max(found, key=_targets)}
-    trainer, state = describe_start(config, model)
+    trainer, state = describe_start(config, model, partitioning)
     return step_memory(trainer, state, sorted(largest, key=_targets), is_accumulated=max(map(len, by_step)) > 1)
 
 

@@ -8,7 +8,7 @@ from statistics import mean, median
 from sofit.config import Config, TrainerConfig
 from sofit.feed import Feed
 from sofit.flops import flops_per_step
-from sofit.model import DecoderConfig, LoraSpec
+from sofit.model import DecoderConfig, LoraSpec, Partitioning
 from sofit.outputs import JsonLines
 from sofit.packing import BatchShape
 from sofit.supervision import Supervised
@@ -32,18 +32,26 @@ class StepWork:
     """Floating-point operations of the step's matrix products, on all devices together."""
 
 
-def sampled_shapes(examples: Sequence[Supervised], config: TrainerConfig, steps: int) -> list[list[BatchShape]]:
+def sampled_shapes(
+    examples: Sequence[Supervised], config: TrainerConfig, steps: int, partitioning: Partitioning | None
+) -> list[list[BatchShape]]:
     """Returns the shapes of the micro-batches of each of the first steps."""
-    feed = Feed(examples, config, steps)
+    feed = Feed(examples, config, steps, row_multiple=1 if partitioning is None else partitioning.data_size)
     return [[micro.shape for micro in feed.micro_batches(step)] for step in range(1, min(steps, _SAMPLED_STEPS) + 1)]
 
 
 def step_work(
-    examples: Sequence[Supervised], config: TrainerConfig, steps: int, model: DecoderConfig, lora: LoraSpec | None
+    examples: Sequence[Supervised],
+    config: TrainerConfig,
+    steps: int,
+    model: DecoderConfig,
+    lora: LoraSpec | None,
+    partitioning: Partitioning | None = None,
 ) -> StepWork:
     """Lays the first steps out, with shared prefixes and without, and counts."""
     shared, unshared = (
-        sampled_shapes(examples, config.model_copy(update={"share_prefix": share}), steps) for share in (True, False)
+        sampled_shapes(examples, config.model_copy(update={"share_prefix": share}), steps, partitioning)
+        for share in (True, False)
     )
     taken = shared if config.share_prefix else unshared
     return StepWork(

@@ -9,6 +9,18 @@ import numpy as np
 from sofit.pretrained.tokenizer import Tokenizer
 
 
+class Tensors(Mapping[str, np.ndarray]):
+    """Tensors by name, read from a file when asked for."""
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of a tensor."""
+        return self[name].shape
+
+    def part(self, name: str, place: tuple[slice, ...]) -> np.ndarray:
+        """Returns a part of a tensor; no more than that is read where the file allows it."""
+        return self[name][place]
+
+
 @dataclass(frozen=True, eq=False)
 class Pretrained:
     """A model as Hugging Face lays it out: config, tensors and tokenizer."""
@@ -21,6 +33,6 @@ class Pretrained:
     """What Hugging Face's libraries load it by, such as the base of an adapter: a name on the Hub, or an absolute path."""
     config: Mapping[str, Any]
     """config.json, as `normalise_config` spells it."""
-    tensors: Mapping[str, np.ndarray]
+    tensors: Tensors
     """By Hugging Face name, such as "model.layers.0.self_attn.q_proj.weight" (out, in); read from the file when asked for."""
     tokenizer: Tokenizer

@@ -1,16 +1,16 @@
 """Reading a folder in the layout of the Hugging Face Hub: config.json, safetensors, tokenizer files."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import ml_dtypes
 import numpy as np
 
 from sofit.errors import SofitError
-from sofit.pretrained.checkpoint import Pretrained
+from sofit.pretrained.checkpoint import Pretrained, Tensors
 from sofit.pretrained.config import normalise_config
 from sofit.pretrained.tokenizer import Tokenizer, fast_tokenizer_class
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # safetensors needs ml_dtypes to read bfloat16 into numpy.
 _DTYPES = [np.dtype(kind) for kind in (np.float32, np.float16, ml_dtypes.bfloat16)]
+Read = TypeVar("Read")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 """One of these makes a folder's tokenizer."""
@@ -68,7 +69,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
 
 
 @dataclass(frozen=True)
-class SafetensorsFiles(Mapping[str, np.ndarray]):
+class SafetensorsFiles(Tensors):
     """The tensors of a folder's safetensors files, each read when asked for, in the type it is stored in."""
 
     files: Mapping[str, Path]
@@ -107,19 +108,32 @@ class SafetensorsFiles(Mapping[str, np.ndarray]):
 
     def __getitem__(self, name: str) -> np.ndarray:
         """Returns a tensor. Raises SofitError where its file is broken, or its type is not one that weights have."""
-        from safetensors import SafetensorError, safe_open
+        return self.part(name, ())
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of a tensor, which stands in the header of its file."""
+        return self._read(name, lambda tensor: tuple(tensor.get_shape()))
+
+    def part(self, name: str, place: tuple[slice, ...]) -> np.ndarray:
+        """Returns a part of a tensor, of which alone the file is read. Raises as `[]` does."""
         path = self.files[name]
-        try:
-            with safe_open(path, framework="numpy") as file:
-                tensor = file.get_tensor(name)
-        except (SafetensorError, OSError) as error:
-            raise SofitError(f"Cannot read tensor {name!r} of {path}: {error}. Download the file again.") from error
+        # Python's notation for the whole, `...`, also reads a tensor without axes.
+        tensor = self._read(name, lambda tensor: tensor[place or ...])
         if tensor.dtype not in _DTYPES:
             raise SofitError(
                 f"Tensor {name!r} of {path} has the type {tensor.dtype}. Weights must be one of {', '.join(map(str, _DTYPES))}."
             )
         return tensor
+
+    def _read(self, name: str, take: Callable[[Any], Read]) -> Read:
+        from safetensors import SafetensorError, safe_open
+
+        path = self.files[name]
+        try:
+            with safe_open(path, framework="numpy") as file:
+                return take(file.get_slice(name))
+        except (SafetensorError, OSError) as error:
+            raise SofitError(f"Cannot read tensor {name!r} of {path}: {error}. Download the file again.") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.files)

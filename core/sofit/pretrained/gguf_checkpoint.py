@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sofit.errors import SofitError
-from sofit.pretrained.checkpoint import Pretrained
+from sofit.pretrained.checkpoint import Pretrained, Tensors
 from sofit.pretrained.config import normalise_config
 from sofit.pretrained.gguf_file import GgufFile
 from sofit.pretrained.tokenizer import Tokenizer, fast_tokenizer_class
@@ -134,7 +134,7 @@ def _llama3_scaling(file: GgufFile, theta: float, head_dim: int) -> dict[str, An
 
 
 @dataclass(frozen=True)
-class GgufTensors(Mapping[str, np.ndarray]):
+class GgufTensors(Tensors):
     """The tensors of a GGUF file by their Hugging Face names, in float32, read when asked for."""
 
     file: GgufFile
@@ -159,6 +159,10 @@ class GgufTensors(Mapping[str, np.ndarray]):
         tensor = self.file.read(gguf_name)
         heads = self.heads_of.get(gguf_name)
         return tensor if heads is None else _to_half_rotation(tensor, heads)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Returns the shape of a tensor without reading it."""
+        return self.file.shape(self.names[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
