@@ -5,7 +5,8 @@ from typing import Literal
 
 from sofit.errors import SofitError
 
-DType = Literal["float32", "bfloat16"]
+DType = Literal["float32", "bfloat16", "float16"]
+"""float16 is in no policy; it only stands in for bfloat16 where memory is planned."""
 
 _DTYPES: dict[str, DType] = {
     "f32": "float32",

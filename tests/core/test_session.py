@@ -162,3 +162,21 @@ def test_a_run_is_not_resumed_with_another_rank(run_training: Train, tmp_path: P
     with pytest.raises(SofitError, match=r"checkpoints/latest/5 is of another run: its array .* is float32\(2, 8, "):
         run_training(resume=True, lora__r=4)
     assert json.loads((tmp_path / "run" / "results.json").read_text())["train"]["status"] == "finished"
+
+
+def test_an_adapter_over_a_base_in_few_bits_is_merged_into_the_exact_base(
+    run_training: Train, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    results = run_training(0.0, 0.5, lora__quantize_base="int8")
+    losses = [line["loss"] for line in json_lines(tmp_path / "run" / "metrics.jsonl")]
+    assert losses[-1] < losses[0]
+    base = load_file(tiny_model_folder / "model.safetensors")
+    merged = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert results["parameters"]["total"] - results["parameters"]["trained"] == sum(tensor.size for tensor in base.values())
+    for name, tensor in base.items():
+        difference = merged[name].astype(np.float32) - tensor.astype(np.float32)
+        if name.endswith("proj.weight"):
+            # Had the rounded base been merged, its rounding would have every rank.
+            assert 0 < np.linalg.matrix_rank(difference, tol=1e-4) <= 8, name
+        else:
+            assert not difference.any(), name

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,7 +11,7 @@ from sofit.errors import SofitError
 
 if TYPE_CHECKING:
     from sofit.config import Config
-    from sofit.plan import Plan
+    from sofit.plan import Plan, TriedLever
     from sofit.plugins import Plugins
 
 _GIGA = 1e9
@@ -116,7 +116,7 @@ def _remarks(plan: "Plan") -> Iterator[str]:
             yield f"About {plan.devices_needed} devices would hold it (trainer.mesh={{data: {plan.devices_needed}}})."
 
 
-def _lever_row(lever: Any) -> tuple[str, str, str, str]:
+def _lever_row(lever: "TriedLever") -> tuple[str, str, str, str]:
     settings = ", ".join(f"{key}={value}" for key, value in lever.settings.items())
     shown = "--method lora" if "lora" in lever.settings else settings
     return shown, _gigabytes(lever.peak), "fits" if lever.fits else "", lever.cost

@@ -14,7 +14,9 @@ def lengthen(examples: Sequence[Supervised], length: int) -> list[Supervised]:
 
 
 def _lengthen(example: Supervised, length: int, rng: np.random.Generator) -> Supervised:
-    missing = max(length - len(example), 0)
+    missing = length - len(example)
+    if missing <= 0:
+        return example
     prompt, completion = np.split(example.ids, [example.prompt_length])
     # No two examples get the same, so that they share no more than before.
     added = rng.integers(0, 2**31, missing, dtype=np.int32)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from sofit.config import Config
@@ -31,6 +32,8 @@ def levers(config: Config, memory: StepMemory, capacity: int, longest_example: i
             yield Lever({"trainer.micro_batch_tokens": fewer}, "more, smaller passes")
         if config.trainer.remat_policy != "full":
             yield Lever({"trainer.remat_policy": "full"}, "a third more operations at most")
+    if config.lora is not None and config.lora.quantize_base is None and find_spec("qwix") is not None:
+        yield Lever({"lora.quantize_base": "int8"}, "rounded weights under the adapters")
     if config.lora is None:
         if config.optimizer.mu_dtype is None:
             yield Lever({"optimizer.mu_dtype": "bfloat16"}, "a rounded mean of the gradients")

@@ -18,6 +18,7 @@ from sofit.model import Decoder, DecoderConfig, Partitioning, decoder_template, 
 from sofit.optimizer import make_optimizer, make_schedule
 from sofit.packing import BatchShape
 from sofit.plan.devices import device_memory_bytes
+from sofit.plan.halves import halves_of_accelerators
 from sofit.plan.lengthen import lengthen
 from sofit.plan.levers import Lever, devices_needed, levers, with_settings
 from sofit.plan.memory import StepMemory, step_memory
@@ -115,7 +116,7 @@ def plan_training(config: Config, plugins: Plugins, request: PlanRequest, *, all
     steps, batch_size = config.trainer.num_train_steps, config.trainer.train_batch_size
     assert steps is not None, "with_defaults fills it in"
     work = step_work(supervised, config.trainer, steps, model, lora_spec(config), make_partitioning(config.trainer, model))
-    memory = plan_memory(config, model, supervised)
+    memory = plan_memory(config, model, supervised, is_simulated=request.is_simulated)
     capacity = request.memory_bytes_per_device or (None if request.is_simulated else device_memory_bytes())
     is_too_much = capacity is not None and memory.peak > capacity
     seconds = _seconds_per_step(config, work, request.flops_per_second)
@@ -136,7 +137,7 @@ def plan_training(config: Config, plugins: Plugins, request: PlanRequest, *, all
         memory=memory,
         memory_bytes_per_device=capacity,
         fits=None if capacity is None else not is_too_much,
-        levers=_tried(config, model, supervised, memory, capacity) if is_too_much else (),
+        levers=_tried(config, model, supervised, memory, capacity, is_simulated=request.is_simulated) if is_too_much else (),
         devices_needed=devices_needed(memory, capacity, jax.device_count()) if is_too_much else None,
         seconds_per_step=seconds,
         seconds=None if seconds is None else seconds * steps,
@@ -173,8 +174,10 @@ def describe_start(config: Config, model: DecoderConfig, partitioning: Partition
     return Trainer(frozen, make_optimizer(config.optimizer, schedule), parse_precision(config.trainer.mp)), state
 
 
-def plan_memory(config: Config, model: DecoderConfig, examples: Sequence[Supervised]) -> StepMemory:
+def plan_memory(config: Config, model: DecoderConfig, examples: Sequence[Supervised], *, is_simulated: bool) -> StepMemory:
     """Compiles a step of the run for the largest of its first micro-batches, and returns what it needs.
+
+    Where the devices are simulated, the plan is for accelerators; see `halves_of_accelerators`.
 
     Raises:
         SofitError: the mesh does not fit the devices or the model.
@@ -186,6 +189,8 @@ def plan_memory(config: Config, model: DecoderConfig, examples: Sequence[Supervi
     found = {shape for shapes in by_step for shape in shapes}
     largest = {max(found, key=lambda shape: shape.tokens), max(found, key=_targets)}
     trainer, state = describe_start(config, model, partitioning)
+    if is_simulated:
+        trainer, state = halves_of_accelerators(trainer, state)
     return step_memory(trainer, state, sorted(largest, key=_targets), is_accumulated=max(map(len, by_step)) > 1)
 
 
@@ -194,13 +199,19 @@ def _targets(shape: BatchShape) -> int:
 
 
 def _tried(
-    config: Config, model: DecoderConfig, examples: Sequence[Supervised], memory: StepMemory, capacity: int | None
+    config: Config,
+    model: DecoderConfig,
+    examples: Sequence[Supervised],
+    memory: StepMemory,
+    capacity: int | None,
+    *,
+    is_simulated: bool,
 ) -> list[TriedLever]:
     """Plans anew with each lever, and with all of them."""
     assert capacity is not None, "only then is it known that the run does not fit"
 
     def tried(settings: Mapping[str, Any], cost: str) -> TriedLever:
-        peak = plan_memory(with_settings(config, settings), model, examples).peak
+        peak = plan_memory(with_settings(config, settings), model, examples, is_simulated=is_simulated).peak
         return TriedLever(settings=settings, cost=cost, peak=peak, fits=peak <= capacity)
 
     found = list(levers(config, memory, capacity, max(map(len, examples))))
