@@ -185,9 +185,11 @@ class Config(Section):
     data: str | None = None
     """Where the examples are: demo, a folder, a file, or hf:NAME; by default the task's own choice."""
     data_cache_dir: str | None = None
-    """Where tokenised data is kept between runs."""
+    """Where tokenised data is kept between runs: a folder, or an fsspec address."""
+    data_streaming: bool | None = None
+    """Check and tokenise training examples as their step comes, not all before the first; by default from 100,000 on."""
     out: str | None = None
-    """The run folder; by default runs/TASK-METHOD-NUMBER."""
+    """The run folder: a path or an fsspec address; by default runs/TASK-METHOD-NUMBER."""
     trainer: TrainerConfig = TrainerConfig()
     """How to train."""
     optimizer: OptimizerConfig = OptimizerConfig()

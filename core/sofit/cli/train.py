@@ -20,7 +20,10 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Examples in one step (trainer.train_batch_size).")] = None,
     seed: Annotated[int | None, typer.Option(help="What chance starts from (trainer.seed).")] = None,
     constrained: options.Constrained = None,
-    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder; by default runs/TASK-METHOD-NUMBER.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="The run folder, or an fsspec address; by default runs/TASK-METHOD-NUMBER."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")] = False,
     plugin: options.PluginFiles = None,
     allow_invalid_targets: Annotated[
@@ -32,8 +35,9 @@ def train(
     Without options it trains adapters for SmolLM2-135M and leaves everything in a new folder under runs/. Settings come from
     --config, then --set, then the other options, each over the one before.
     """
-    if resume and config is None and out is not None and (Path(out) / "config.yaml").is_file():
-        config = str(Path(out) / "config.yaml")
+    is_elsewhere = out is not None and "://" in out
+    if resume and config is None and out is not None and (is_elsewhere or (Path(out) / "config.yaml").is_file()):
+        config = f"{out.rstrip('/')}/config.yaml" if is_elsewhere else str(Path(out) / "config.yaml")
     overrides = {
         "task": task,
         "data": data,
@@ -45,25 +49,39 @@ def train(
         "out": out,
     }
     loaded, plugins = options.configure(config=config, settings=settings, plugin=plugin, overrides=overrides, method=method)
-    from sofit.outputs import choose_run_folder
+    from sofit.outputs import choose_run_folder, is_remote, open_remote_run
 
-    folder = choose_run_folder(loaded, resume=resume)
+    remote = open_remote_run(loaded.out, resume=resume) if loaded.out is not None and is_remote(loaded.out) else None
+    folder = choose_run_folder(loaded, resume=resume) if remote is None else remote.local
+    place = str(folder) if remote is None else remote.address
+    if remote is not None:
+        plugins.manager.register(remote)
     try:
         from sofit.train import train as run
 
         results = run(
-            loaded.model_copy(update={"out": str(folder)}), plugins, resume=resume, allow_invalid_targets=allow_invalid_targets
+            loaded.model_copy(update={"out": place}),
+            plugins,
+            folder=folder,
+            resume=resume,
+            allow_invalid_targets=allow_invalid_targets,
         )
-    except KeyboardInterrupt:
+    except BaseException as error:
         begun = any(folder.iterdir())
-        typer.echo(f"interrupted. Go on with: sofit train --resume --out {folder}" if begun else "interrupted", err=True)
+        if begun and remote is not None:
+            remote.send_or_warn()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
+        typer.echo(f"interrupted. Go on with: sofit train --resume --out {place}" if begun else "interrupted", err=True)
         raise typer.Exit(130) from None
     finally:
         if not any(folder.iterdir()):  # Nothing was written, so the folder and its number are free for the next try.
             folder.rmdir()
+    if remote is not None:
+        remote.send()
     from sofit.outputs import compare
 
     comparison = compare(results["evaluations"], plugins.task(loaded.task).headline)
     if comparison is not None:
         show_scores(comparison, is_demo=results["data"]["demo"])
-    typer.echo(f"Report: {folder / 'report.html'}")
+    typer.echo(f"Report: {place}/report.html")

@@ -1,10 +1,12 @@
 """Where a run writes."""
 
+import shutil
 from itertools import count
 from pathlib import Path
 
 from sofit.config import Config
 from sofit.errors import SofitError
+from sofit.outputs.remote import RemoteRun
 
 
 def choose_run_folder(config: Config, *, resume: bool = False) -> Path:
@@ -29,6 +31,24 @@ def choose_run_folder(config: Config, *, resume: bool = False) -> Path:
     except OSError as error:
         raise SofitError(f"Cannot make the run folder {folder}: {error.strerror or error}.") from error
     return folder
+
+
+def open_remote_run(address: str, *, resume: bool = False) -> RemoteRun:
+    """Returns the run folder at an fsspec address, with its original on this machine: empty, or what is there to be resumed.
+
+    Raises:
+        SofitError: the address cannot be reached; it holds something already and `resume` is not given; no run has begun there
+            that could be resumed.
+    """
+    run = RemoteRun.at(address)
+    if resume:
+        run.fetch()
+    elif run.exists():
+        raise SofitError(f"{address} holds files already. Go on with a run by --resume, or name another folder with --out.")
+    else:
+        shutil.rmtree(run.local, ignore_errors=True)
+        run.local.mkdir(parents=True)
+    return run
 
 
 def _next_folder(name: str) -> Path:
