@@ -38,8 +38,15 @@ def open_remote_run(address: str, *, resume: bool = False) -> RemoteRun:
 
     Raises:
         SofitError: the address cannot be reached; it holds something already and `resume` is not given; no run has begun there
-            that could be resumed.
+            that could be resumed; or several processes train together, which need a folder that all of them see.
     """
+    import jax
+
+    if jax.process_count() > 1:
+        raise SofitError(
+            f"Several processes write their checkpoints into one folder, which {address} cannot be. Mount it, and name its folder"
+            " with --out."
+        )
     run = RemoteRun.at(address)
     if resume:
         run.fetch()
