@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from many_rows import write_many_rows
 from tiny_runs import json_lines, set_options
+from typer.testing import CliRunner
 
 from sofit import Example, SofitError, Task, load_plugins
+from sofit.cli import app
 from sofit.config import Config, TrainerConfig
 from sofit.config_loading import load_config
 from sofit.feed import Feed
@@ -130,6 +132,22 @@ def test_a_streamed_run_is_that_of_loaded_data_to_the_bit(tiny_model_folder: Pat
         return [line["loss"] for line in json_lines(tmp_path / name / "metrics.jsonl")]
 
     assert losses("streamed", data_streaming=True) == losses("loaded", data_streaming=False)
+
+
+def test_data_tokenize_fills_the_cache_that_a_run_then_uses(tiny_model_folder: Path, smollm2: Pretrained, tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    folder = folder_of(tmp_path / "rows", 10)
+    asked = ["data", "tokenize", "--task", "viggo", "--data", str(folder), "--model", str(tiny_model_folder)]
+    asked += ["--set", "task_options.prompt_style=none"]
+    refused = CliRunner().invoke(app, asked)
+    assert (refused.exit_code, "--cache FOLDER" in refused.output) == (2, True)
+    result = CliRunner().invoke(app, [*asked, "--cache", str(tmp_path / "tokens")])
+    assert result.exit_code == 0, result.output
+    assert f"10 examples are checked, and kept tokenised in {tmp_path / 'tokens'}" in result.output
+    before = sorted((tmp_path / "tokens").rglob("*"))
+    with feed_of(viggo(folder), smollm2.tokenizer, 3, data_cache_dir=str(tmp_path / "tokens")) as feed:
+        assert len(feed.examples(3)) == 4
+    assert sorted((tmp_path / "tokens").rglob("*")) == before  # Nothing was missing.
 
 
 def test_every_built_in_task_can_be_streamed(shared_data: Path) -> None:
