@@ -75,6 +75,19 @@ class TensorBoardConfig(Section):
     """Where the event files go; `tensorboard/` in the run folder if not given."""
 
 
+class MixturePartConfig(Section):
+    """A task in a mixture."""
+
+    task: str
+    """The task; `sofit tasks` lists them."""
+    task_options: dict[str, Any] = {}
+    """The task's own options."""
+    data: str | None = None
+    """Where its examples are, as for a task alone."""
+    weight: Positive = 1.0
+    """How much of the training it gets, in proportion to the other parts' weights."""
+
+
 class TrainerConfig(Section):
     """How to train."""
 
@@ -178,6 +191,8 @@ class Config(Section):
     """The task to learn; `sofit tasks` lists them."""
     task_options: dict[str, Any] = {}
     """The task's own options; `sofit tasks NAME` lists them."""
+    mixture: dict[str, MixturePartConfig] = {}
+    """Several tasks at once, in place of one: by a name of your own, each has task, task_options, data and weight."""
     plugins: Names = ()
     """Paths of one-file plugins to load."""
     model: str = "smollm2-135m"

@@ -81,7 +81,7 @@ def train(
         remote.send()
     from sofit.outputs import compare
 
-    comparison = compare(results["evaluations"], plugins.task(loaded.task).headline)
+    comparison = compare(results["evaluations"], plugins.make_task(loaded).headline)
     if comparison is not None:
         show_scores(comparison, is_demo=results["data"]["demo"])
     typer.echo(f"Report: {place}/report.html")

@@ -19,7 +19,7 @@ def choose_run_folder(config: Config, *, resume: bool = False) -> Path:
     if config.out is None:
         if resume:
             raise SofitError("--resume goes on with a run: name its folder with --out.")
-        return _next_folder(f"{config.task}-{config.method}")
+        return _next_folder(f"{'mixture' if config.mixture else config.task}-{config.method}")
     folder = Path(config.out)
     holds_something = folder.is_dir() and any(folder.iterdir())
     if resume and not (folder / "config.yaml").is_file():

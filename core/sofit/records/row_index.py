@@ -59,7 +59,8 @@ def row_index(path: Path, shown: str, part: Part) -> RowIndex:
         if sum(map(len, parts.values())) >= KEPT_FROM_ROWS:
             for name, places in parts.items():
                 _keep(folder / f"{name}.npy", places)
-            kept = _kept(folder / f"{part}.npy") or kept
+            on_disk = _kept(folder / f"{part}.npy")
+            kept = kept if on_disk is None else on_disk
     return RowIndex(kept)
 
 
@@ -97,7 +98,7 @@ def _kept(file: Path) -> np.ndarray | None:
         return np.load(file, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         _log.debug("%s is made anew: %s", file, error)
         return None
 
