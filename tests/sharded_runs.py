@@ -25,6 +25,7 @@ from sofit.optimizer import make_optimizer, make_schedule
 from sofit.precision import Precision
 from sofit.pretrained.folder import SafetensorsFiles
 from sofit.trainer import Trainer
+from sofit.training_examples import LoadedSource
 
 STEPS = 5
 BOTH = ("mlp", "heads")
@@ -94,7 +95,8 @@ def run(tensors: SafetensorsFiles, name: str, method: str) -> dict[str, Any]:
     if name not in TRAINED:
         return loaded
     config = config.model_copy(update={"train_batch_size": 12})
-    feed = Feed(examples(), config, STEPS, row_multiple=1 if partitioning is None else partitioning.data_size)
+    row_multiple = 1 if partitioning is None else partitioning.data_size
+    feed = Feed(LoadedSource(examples()), config, STEPS, row_multiple=row_multiple)
     losses, rows, rows_on_a_device = [], set(), set()
     for step in range(1, STEPS + 1):
         micro_batches = arrays_of(feed.micro_batches(step))

@@ -4,7 +4,7 @@ from sofit.errors import SofitError
 from sofit.grammar import Grammar, Problem
 from sofit.hookspecs import hookimpl
 from sofit.plugins import Plugins, load_plugins
-from sofit.records import Record, read_split
+from sofit.records import Record, read_examples, read_split
 from sofit.task import Example, Message, Prediction, Scores, Task
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "Task",
     "hookimpl",
     "load_plugins",
+    "read_examples",
     "read_split",
 ]

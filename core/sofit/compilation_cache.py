@@ -4,7 +4,7 @@ import os
 
 import jax
 
-from sofit.pretrained.cache import default_cache_folder
+from sofit.cache_folder import default_cache_folder
 
 
 def use_compilation_cache() -> None:

@@ -75,6 +75,19 @@ class TensorBoardConfig(Section):
     """Where the event files go; `tensorboard/` in the run folder if not given."""
 
 
+class MixturePartConfig(Section):
+    """A task in a mixture."""
+
+    task: str
+    """The task; `sofit tasks` lists them."""
+    task_options: dict[str, Any] = {}
+    """The task's own options."""
+    data: str | None = None
+    """Where its examples are, as for a task alone."""
+    weight: Positive = 1.0
+    """How much of the training it gets, in proportion to the other parts' weights."""
+
+
 class TrainerConfig(Section):
     """How to train."""
 
@@ -189,6 +202,8 @@ class Config(Section):
     """The task to learn; `sofit tasks` lists them."""
     task_options: dict[str, Any] = {}
     """The task's own options; `sofit tasks NAME` lists them."""
+    mixture: dict[str, MixturePartConfig] = {}
+    """Several tasks at once, in place of one: by a name of your own, each has task, task_options, data and weight."""
     plugins: Names = ()
     """Paths of one-file plugins to load."""
     model: str = "smollm2-135m"
@@ -196,9 +211,11 @@ class Config(Section):
     data: str | None = None
     """Where the examples are: demo, a folder, a file, or hf:NAME; by default the task's own choice."""
     data_cache_dir: str | None = None
-    """Where tokenised data is kept between runs."""
+    """Where tokenised data is kept between runs: a folder, or an fsspec address."""
+    data_streaming: bool | None = None
+    """Check and tokenise training examples as their step comes, not all before the first; by default from 100,000 on."""
     out: str | None = None
-    """The run folder; by default runs/TASK-METHOD-NUMBER."""
+    """The run folder: a path or an fsspec address; by default runs/TASK-METHOD-NUMBER."""
     trainer: TrainerConfig = TrainerConfig()
     """How to train."""
     optimizer: OptimizerConfig = OptimizerConfig()

@@ -82,7 +82,9 @@ def _scalar(value: Any) -> str:
     """Writes a value in one line of YAML."""
     import yaml
 
-    plain = list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
+    plain = list(value) if isinstance(value, tuple) else value
+    if isinstance(value, Mapping):
+        plain = {name: item.model_dump() if isinstance(item, Section) else item for name, item in value.items()}
     readable, escaped = (
         yaml.safe_dump(plain, default_flow_style=True, allow_unicode=unicode, width=float("inf"))
         .removesuffix("...\n")

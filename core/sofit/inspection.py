@@ -1,6 +1,6 @@
 """Looking at the training data as the model will see it: which tokens it reads, which carry loss, what sharing saves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import TYPE_CHECKING
@@ -10,12 +10,16 @@ from sofit.errors import SofitError
 from sofit.order import batch_indices
 from sofit.plugins import Plugins
 from sofit.prefix import group_by_prefix
+from sofit.task import Example
+from sofit.training_examples import STREAMED_FROM
 
 if TYPE_CHECKING:
     from sofit.pretrained import Tokenizer
     from sofit.supervision import Supervised
 
 _SAMPLED_BATCHES = 20
+_LOOKED_AT = 10_000
+"""Examples, of data so large that training streams it."""
 _NO_LIMIT = 2**31
 
 
@@ -47,6 +51,8 @@ class Inspection:
     shown: Sequence[InspectedExample]
     count: int
     """All training examples."""
+    looked_at: int
+    """Those that the figures are of: all, or of large data some, spread evenly."""
     prompt: Lengths
     completion: Lengths
     total: Lengths
@@ -75,9 +81,10 @@ def inspect_task(config: Config, plugins: Plugins, count: int) -> Inspection:
 
     task = plugins.make_task(config)
     tokenizer = load_pretrained(config.model).tokenizer
-    examples = supervise(task, list(task.load("train")), tokenizer, _NO_LIMIT)
-    if not examples:
+    chosen, total = _spread(task.load("train"))
+    if not chosen:
         raise SofitError(f"Task {task.name!r} has no training example in {task.data}.")
+    examples = supervise(task, chosen, tokenizer, _NO_LIMIT)
     limit = config.trainer.max_length
     batches = _some_batches([example for example in examples if len(example) <= limit], config)
 
@@ -87,7 +94,8 @@ def inspect_task(config: Config, plugins: Plugins, count: int) -> Inspection:
 
     return Inspection(
         shown=[_shown(example, prefix, tokenizer) for example, prefix in _with_prefixes(batches[0])[:count]] if batches else [],
-        count=len(examples),
+        count=total,
+        looked_at=len(examples),
         prompt=_lengths([example.prompt_length for example in examples]),
         completion=_lengths([example.completion_length for example in examples]),
         total=_lengths([len(example) for example in examples]),
@@ -96,6 +104,14 @@ def inspect_task(config: Config, plugins: Plugins, count: int) -> Inspection:
         tokens_with_sharing=tokens(share_prefix=True) if batches else 0.0,
         tokens_without_sharing=tokens(share_prefix=False) if batches else 0.0,
     )
+
+
+def _spread(loaded: Iterable[Example]) -> tuple[list[Example], int]:
+    """Returns the examples to look at, and how many there are."""
+    if isinstance(loaded, Sequence) and len(loaded) >= STREAMED_FROM:
+        return [loaded[index] for index in range(0, len(loaded), -(-len(loaded) // _LOOKED_AT))], len(loaded)
+    examples = list(loaded)
+    return examples, len(examples)
 
 
 def _some_batches(examples: Sequence["Supervised"], config: Config) -> list[list["Supervised"]]:

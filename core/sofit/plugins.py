@@ -3,10 +3,10 @@
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -48,8 +48,18 @@ class Plugins:
         Raises:
             SofitError: there is no such task, or it has no such option.
         """
-        data = {} if config.data is None else {"data": config.data}
-        return make_task(self.task(config.task), {**config.task_options, **data})
+        if not config.mixture:
+            return self._task_of(config.task, config.task_options, config.data)
+        from sofit.mixture import Part, make_mixture
+
+        parts = {
+            name: Part(task=self._task_of(part.task, part.task_options, part.data), weight=part.weight)
+            for name, part in config.mixture.items()
+        }
+        return make_mixture(parts)
+
+    def _task_of(self, name: str, task_options: Mapping[str, Any], data: str | None) -> Task:
+        return make_task(self.task(name), {**task_options, **({} if data is None else {"data": data})})
 
     def grammar(self, name_or_path: str) -> Grammar:
         """Returns the grammar called so, or read from a .lark file or the JSON Schema in a .json file.

@@ -14,7 +14,7 @@ import numpy as np
 
 from sofit.errors import SofitError
 from sofit.task import Example, Message, Task
-from sofit.token_cache import TokenCache
+from sofit.token_cache import SHARD_ROWS, TokenCache
 
 if TYPE_CHECKING:
     from sofit.pretrained import Tokenizer
@@ -77,26 +77,21 @@ def tokenize_prompts(task: Task, examples: Sequence[Example], tokenizer: "Tokeni
 
 
 def supervise(
-    task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", max_length: int, cache_folder: str | None = None
+    task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", max_length: int, cache: TokenCache | None = None
 ) -> list[Supervised]:
-    """Tokenises examples for training, or takes them from a folder where that was done before.
+    """Tokenises examples for training, or takes them from a cache of those that were tokenised before.
 
     Raises:
         SofitError: an example is longer than `max_length` tokens, or its target is empty or holds something that the tokenizer
             cannot write; names the first few of them.
     """
-    rows = None
-    if cache_folder is not None:
-        cache = TokenCache(cache_folder)
-        contents = [[task.prompt(example), example.target] for example in examples]
-        key = cache.key(tokenizer.fingerprint, contents)
-        rows = cache.load(key)
-        if rows is None:
-            rows = _tokenize(task, examples, tokenizer)
-            cache.save(key, rows)
-    rows = rows or _tokenize(task, examples, tokenizer)
-    supervised = [Supervised(example, *row) for example, row in zip(examples, rows, strict=True)]
-    faults = [
+    supervised: list[Supervised] = []
+    faults: list[str] = []
+    for start in range(0, len(examples), SHARD_ROWS):  # A tokenizer's own records of many rows take a lot of memory.
+        rows, found = _rows(task, examples[start : start + SHARD_ROWS], tokenizer, cache)
+        supervised += rows
+        faults += found
+    faults = faults or [
         f"{_name(row.example)}: {len(row)} tokens ({row.prompt_length} of prompt, {row.completion_length} of completion),"
         f" more than trainer.max_length = {max_length}"
         for row in supervised
@@ -107,8 +102,25 @@ def supervise(
     return supervised
 
 
-def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -> list[tuple[np.ndarray, int]]:
-    """Returns, for each example, the ids of prompt, completion and end, and the length of the prompt."""
+def _rows(
+    task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", cache: TokenCache | None
+) -> tuple[list[Supervised], list[str]]:
+    """Returns the examples as tokens, and what is wrong with those that cannot be."""
+    if cache is None:
+        return _tokenize(task, examples, tokenizer)
+    keys = [cache.key(task.prompt(example), example.target) for example in examples]
+    kept = [cache.get(key) for key in keys]
+    missing = [index for index, row in enumerate(kept) if row is None]
+    made, faults = _tokenize(task, [examples[index] for index in missing], tokenizer)
+    if faults:
+        return made, faults
+    for index, row in zip(missing, made, strict=True):
+        cache.add(keys[index], (row.ids, row.prompt_length))
+        kept[index] = (row.ids, row.prompt_length)
+    return [Supervised(example, *row) for example, row in zip(examples, kept, strict=True) if row is not None], []
+
+
+def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -> tuple[list[Supervised], list[str]]:
     prompts = tokenize_prompts(task, examples, tokenizer)
     texts = [prompt.lead + prompt.example.target for prompt in prompts]
     rows, faults = [], []
@@ -118,10 +130,9 @@ def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -
             faults.append(f"{_name(prompt.example)}: the target is empty")
         elif written != text:
             faults.append(f"{_name(prompt.example)}: the model's tokenizer cannot write {_lost(text, written)} of the target")
-        rows.append((np.concatenate([prompt.ids, np.asarray([*completion, tokenizer.eos_id], np.int32)]), len(prompt.ids)))
-    if faults:
-        raise SofitError(_listing(faults, len(examples)))
-    return rows
+        ids = np.concatenate([prompt.ids, np.asarray([*completion, tokenizer.eos_id], np.int32)])
+        rows.append(Supervised(prompt.example, ids, len(prompt.ids)))
+    return rows, faults
 
 
 def _name(example: Example) -> str:

@@ -28,12 +28,14 @@ from sofit.pretrained import load_pretrained
 from sofit.run import Run, StepRecord
 from sofit.saving import save_model
 from sofit.session import Session
-from sofit.supervision import supervise
 from sofit.trainer import Trainer, TrainState
+from sofit.training_examples import load_training_examples
 
 
-def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_invalid_targets: bool = False) -> dict[str, Any]:
-    """Trains as `config` says, in the run folder `config.out`, and returns what results.json holds.
+def train(
+    config: Config, plugins: Plugins, *, folder: Path | None = None, resume: bool = False, allow_invalid_targets: bool = False
+) -> dict[str, Any]:
+    """Trains as `config` says, in a folder that is `config.out` unless given, and returns what results.json holds.
 
     Raises:
         SofitError: something that the user can mend: a name, a setting, the data.
@@ -41,25 +43,25 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
     use_compilation_cache()
     task = plugins.make_task(config)
     split = config.evaluation.split
-    examples = checked_examples(task, load_examples(task, "train"), "train", allow_invalid=allow_invalid_targets)
+    examples = load_training_examples(task, config.data_streaming, allow_invalid=allow_invalid_targets)
     held_out = load_examples(task, split, config.evaluation.limit)
     held_out = checked_examples(task, held_out, split, allow_invalid=allow_invalid_targets)
     config = with_defaults(config, len(examples), is_demo=task.is_demo)
-    folder, steps, learning_rate = config.out, config.trainer.num_train_steps, config.optimizer.learning_rate
-    assert folder is not None, "the caller chooses the run folder"
+    steps, learning_rate = config.trainer.num_train_steps, config.optimizer.learning_rate
+    assert config.out is not None, "the caller chooses the run folder"
     assert steps is not None, "with_defaults fills it in"
     assert learning_rate is not None, "with_defaults fills it in"
 
     pretrained = load_pretrained(config.model)
-    supervised = supervise(task, examples, pretrained.tokenizer, config.trainer.max_length, config.data_cache_dir)
     partitioning = make_partitioning(config.trainer, DecoderConfig.from_hf(pretrained.config))
-    feed = Feed(supervised, config.trainer, steps, row_multiple=1 if partitioning is None else partitioning.data_size)
+    row_multiple = 1 if partitioning is None else partitioning.data_size
+    feed = Feed(examples.tokenized(pretrained.tokenizer, config), config.trainer, steps, row_multiple=row_multiple)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
     quantization = None if config.lora is None else config.lora.quantize_base
     model = load_decoder(pretrained, stored_dtype(config), partitioning, quantization)
     trainer, state = start_trainer(config, model, schedule)
     run = Run(
-        folder=Path(folder),
+        folder=folder or Path(config.out),
         config=config,
         task=task,
         model_name=config.model,
@@ -71,7 +73,7 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
         },
     )
     evaluator = Evaluator(task, held_out, pretrained.tokenizer, config.evaluation, pretrained.config["vocab_size"], split)
-    with Session(run, plugins, trainer, evaluator) as session:
+    with Session(run, plugins, trainer, evaluator) as session, feed:
         state, first_step = session.begin(state, resume=resume)
         for step in range(first_step, steps + 1):
             state, record = _take_step(trainer, state, feed, schedule, step, seed=config.trainer.seed)

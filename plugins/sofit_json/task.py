@@ -8,12 +8,12 @@ Calls: [{"name": "math.factorial", "arguments": {"number": 5}}]
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
-from sofit import Example, Prediction, Record, Scores, Task, read_split
+from sofit import Example, Prediction, Record, Scores, Task, read_examples
 from sofit_json.demo import DEMO_SCHEMA, demo_split
 from sofit_json.functions import calls_schema
 from sofit_json.metrics import score_json
@@ -35,24 +35,22 @@ class JsonTask(Task):
     per_field: bool = field(default=False, metadata={"help": "also give precision, recall and F1 of each field"})
     demo_seed: int = field(default=0, metadata={"help": "draws another demo set"})
 
-    def load(self, split: str) -> Iterator[Example]:
-        """Yields the demo set, or the rows of `data`; says which of their functions' types are unknown."""
+    def load(self, split: str) -> Sequence[Example]:
+        """Returns the demo set, or the rows of `data`; when they are read, says which of their functions' types are unknown."""
+        if self.is_demo:
+            return [self._example(record, f"{split}-{index}") for index, record in enumerate(demo_split(split, self.demo_seed))]
+        return read_examples(self.data, split, self._example)
+
+    def _example(self, record: Record, id: str) -> Example:
         is_of_arrow = self.data.startswith("hf:")
-        unknown: dict[str, str] = {}
-        records = demo_split(split, self.demo_seed) if self.is_demo else read_split(self.data, split)
-        try:
-            for index, record in enumerate(records):
-                if has_functions(record):
-                    example = call_example(record, f"{split}-{index}", is_of_arrow=is_of_arrow)
-                    found = [type_ for function in example.input.functions for type_ in function.unknown_types]
-                    unknown = {**dict.fromkeys(found, record.where), **unknown}
-                else:
-                    example = text_example(record, f"{split}-{index}", self.schema_text, is_of_arrow=is_of_arrow)
-                yield example
-        finally:  # Also where only the first examples are wanted.
-            if unknown:
-                listing = "; ".join(f"{type_} ({where})" for type_, where in unknown.items())
-                _log.warning("%d types are unknown, so that any value may stand there: %s", len(unknown), listing)
+        if not has_functions(record):
+            return text_example(record, id, self.schema_text, is_of_arrow=is_of_arrow)
+        example = call_example(record, id, is_of_arrow=is_of_arrow)
+        for type_ in (type_ for function in example.input.functions for type_ in function.unknown_types):
+            if type_ not in self._unknown_types:
+                self._unknown_types.add(type_)
+                _log.warning("%s: the type of %s is unknown, so that any value may stand there.", record.where, type_)
+        return example
 
     def prompt(self, example: Example) -> str:
         """Returns the schema or the functions, the text, and where the JSON begins."""
@@ -84,6 +82,11 @@ class JsonTask(Task):
         if isinstance(example.input, CallRequest):
             return super().instruction_row(example)
         return {"instruction": text_instruction(self.schema_text), "input": example.input, "output": example.target}
+
+    @cached_property
+    def _unknown_types(self) -> set[str]:
+        """Those that have been named already."""
+        return set()
 
     @cached_property
     def schema_text(self) -> str:

@@ -6,12 +6,13 @@ Question: What is the biggest city in Ohio?
 SQL: SELECT name FROM city WHERE state = "ohio" ORDER BY population DESC LIMIT 1
 """
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_split
+from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_examples
 from sofit_grammars import builtin_grammar
 from sofit_grammars.sql_names import sql_grammar_of
 from sofit_sql.canonical import RESULT_ALIAS, canonical_sql
@@ -52,14 +53,14 @@ class SqlTask(Task):
         if self.sample_values < 0:
             raise SofitError(f"Option 'sample_values' must not be negative. Got {self.sample_values}.")
 
-    def load(self, split: str) -> Iterator[Example]:
-        """Yields the demo set, or the rows of `data`."""
-        if self.is_demo:
-            for index, (question, query) in enumerate(demo_split(split, self.demo_seed)):
-                yield Example(id=f"{split}-{index}", input=Question(question, demo_schema(self.demo_seed)), target=query)
-        else:
-            for index, record in enumerate(read_split(self.data, split)):
-                yield example_from(record, f"{split}-{index}", self._folder)
+    def load(self, split: str) -> Sequence[Example]:
+        """Returns the demo set, or the rows of `data`."""
+        if not self.is_demo:
+            return read_examples(self.data, split, functools.partial(example_from, folder=self._folder))
+        schema, rows = demo_schema(self.demo_seed), enumerate(demo_split(split, self.demo_seed))
+        return [
+            Example(id=f"{split}-{index}", input=Question(question, schema), target=query) for index, (question, query) in rows
+        ]
 
     @property
     def _folder(self) -> str:

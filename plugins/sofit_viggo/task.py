@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_split
+from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_examples
 from sofit_viggo.calls import GRAMMAR, parse_call
 from sofit_viggo.demo import demo_split
 from sofit_viggo.metrics import HEADLINE, score_calls
@@ -40,14 +40,12 @@ class ViggoTask(Task):
         if self.prompt_style not in PROMPT_STYLES:
             raise SofitError(f"Option 'prompt_style' must be one of {', '.join(PROMPT_STYLES)}. Got {self.prompt_style!r}.")
 
-    def load(self, split: str) -> Iterator[Example]:
-        """Yields the demo set, or the rows of `data`."""
-        if self.is_demo:
-            for index, (sentence, call) in enumerate(demo_split(split, self.demo_seed)):
-                yield Example(id=f"{split}-{index}", input=sentence, target=call)
-        else:
-            for index, record in enumerate(read_split(self.data, split)):
-                yield example_from(record, id=f"{split}-{index}")
+    def load(self, split: str) -> Sequence[Example]:
+        """Returns the demo set, or the rows of `data`."""
+        if not self.is_demo:
+            return read_examples(self.data, split, example_from)
+        rows = enumerate(demo_split(split, self.demo_seed))
+        return [Example(id=f"{split}-{index}", input=sentence, target=call) for index, (sentence, call) in rows]
 
     def prompt(self, example: Example) -> str:
         """Returns the shared prompt, the sentence, and where the call begins."""

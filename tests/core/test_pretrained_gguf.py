@@ -10,8 +10,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrain
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from sofit import SofitError
+from sofit.cache_folder import default_cache_folder
 from sofit.pretrained import KNOWN_MODELS, load_pretrained
-from sofit.pretrained.cache import default_cache_folder
 from sofit.pretrained.gguf_file import GgufFile
 
 SIZES: dict[str, Any] = {

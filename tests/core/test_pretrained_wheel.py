@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from sofit import SofitError
+from sofit.cache_folder import default_cache_folder
 from sofit.pretrained import Pretrained, load_pretrained
-from sofit.pretrained.cache import default_cache_folder
 from sofit.pretrained.wheel import ModelWheel
 
 CONTENT = os.urandom(1 << 20)

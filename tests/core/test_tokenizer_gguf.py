@@ -9,8 +9,8 @@ from tokenizers import models, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 
 from sofit import SofitError, read_split
+from sofit.cache_folder import default_cache_folder
 from sofit.pretrained import KNOWN_MODELS, Pretrained, load_pretrained
-from sofit.pretrained.cache import default_cache_folder
 from sofit.pretrained.gguf_file import GgufFile
 from sofit.pretrained.gguf_tokenizer import tokenizer_from_gguf
 

@@ -165,7 +165,7 @@ def test_a_type_that_is_not_known_takes_any_value_and_is_said_with_its_place(tmp
         (example,) = write(tmp_path, [row]).load("train")
     assert JsonTask().grammar_for(example).accepts(example.target)
     assert caplog.messages == [
-        f"1 types are unknown, so that any value may stand there: f.x: ResultSet ({tmp_path}/train.jsonl:1)"
+        f"{tmp_path}/train.jsonl:1: the type of f.x: ResultSet is unknown, so that any value may stand there."
     ]
 
 

@@ -67,7 +67,7 @@ def sofit(
     notices.setLevel(logging.DEBUG if debug else logging.INFO)
 
 
-data_commands = typer.Typer(no_args_is_help=True, help="Write a task's data to files.")
+data_commands = typer.Typer(no_args_is_help=True, help="Write a task's data to files, as text or as tokens.")
 app.add_typer(data_commands, name="data")
 app.add_typer(grammar.app, name="grammar")
 app.add_typer(plugin.app, name="plugin")
@@ -81,3 +81,6 @@ app.command("tasks", epilog="Example: sofit tasks viggo")(tasks.tasks)
 app.command("grammars", epilog="Example: sofit grammars")(tasks.grammars)
 app.command("config", epilog="Example: sofit config --config full.yaml --set trainer.seed=1")(config.show_config)
 data_commands.command("export", epilog="Example: sofit data export --task viggo train.jsonl")(data.export)
+data_commands.command("tokenize", epilog="Example: sofit data tokenize --task viggo --data all.jsonl --cache tokens")(
+    data.tokenize
+)

@@ -61,7 +61,9 @@ def _shortened(text: str, most_characters: int | None) -> str:
 def _show_figures(inspection: "Inspection", batch_size: int) -> None:
     lengths = (("prompt", inspection.prompt), ("completion, with loss", inspection.completion), ("together", inspection.total))
     rows = [(name, f"{length.mean:.1f}", str(length.longest)) for name, length in lengths]
-    show_columns([(f"TOKENS OF {inspection.count} EXAMPLES", "MEAN", "LONGEST"), *rows])
+    all_of_them = inspection.looked_at == inspection.count
+    examples = f"{inspection.count}" if all_of_them else f"{inspection.looked_at} OF {inspection.count}"
+    show_columns([(f"TOKENS OF {examples} EXAMPLES", "MEAN", "LONGEST"), *rows])
     shared, unshared = inspection.tokens_with_sharing, inspection.tokens_without_sharing
     if shared:
         typer.echo(

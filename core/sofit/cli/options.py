@@ -85,6 +85,10 @@ def configure(
 
     given = {key: value for key, value in overrides.items() if value is not None}
     loaded = load_config(config, settings or (), given, method)
+    if loaded.mixture and (given.keys() & {"task", "data"}):
+        raise SofitError(
+            "--task and --data name one task, and the configuration a mixture of several. Leave one or the other out."
+        )
     if plugin:
         loaded = loaded.model_copy(update={"plugins": tuple(dict.fromkeys((*loaded.plugins, *plugin)))})
     plugins = load(loaded.plugins)
@@ -111,8 +115,13 @@ def configure_for_model(
         from sofit.config_loading import load_config
 
         config = str(Path(model) / "config.yaml")
-        if task is not None and task != load_config(config).task:
-            settings = ["task_options={}", "data=null", *settings]
+        trained = load_config(config)
+        part = trained.mixture.get(task or "")
+        if part is not None:  # The task as the mixture had it.
+            task, data = part.task, data or part.data
+            overrides = {**overrides, "mixture": {}, "task_options": part.task_options}
+        elif task is not None and task != trained.task:
+            settings = ["task_options={}", "data=null", "mixture={}", *settings]
     overrides = {"task": task, "data": data, "model": model, **overrides}
     loaded, plugins = configure(config=config, settings=settings, plugin=plugin, overrides=overrides)
     has_drawing_options = overrides.get("evaluation.top_p") is not None or overrides.get("evaluation.seed") is not None

@@ -29,7 +29,10 @@ def train(
     batch_size: Annotated[int | None, typer.Option(help="Examples in one step (trainer.train_batch_size).")] = None,
     seed: Annotated[int | None, typer.Option(help="What chance starts from (trainer.seed).")] = None,
     constrained: options.Constrained = None,
-    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="The run folder; by default runs/TASK-METHOD-NUMBER.")] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="The run folder, or an fsspec address; by default runs/TASK-METHOD-NUMBER."),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")] = False,
     plugin: options.PluginFiles = None,
     allow_invalid_targets: Annotated[
@@ -89,8 +92,8 @@ def train(
     if not dry_run and (given := [name for name, value in planning.items() if value is not None]):
         raise SofitError(f"{given[0]} is for planning. Give --dry-run too, or leave it out.")
     address = _address(coordinator, process_id, num_processes, distributed=distributed)
-    if resume and config is None and out is not None and (Path(out) / "config.yaml").is_file():
-        config = str(Path(out) / "config.yaml")
+    if resume and config is None and out is not None:
+        config = _config_of(out)
     overrides = {
         "task": task,
         "data": data,
@@ -123,6 +126,14 @@ def train(
         _train(loaded, plugins, resume=resume, allow_invalid_targets=allow_invalid_targets)
 
 
+def _config_of(run_folder: str) -> str | None:
+    """Returns where a run folder keeps its settings; None where no run has begun in it."""
+    if "://" in run_folder:
+        return f"{run_folder.rstrip('/')}/config.yaml"
+    path = Path(run_folder, "config.yaml")
+    return str(path) if path.is_file() else None
+
+
 def _address(
     coordinator: str | None, process_id: int | None, num_processes: int | None, *, distributed: bool
 ) -> "ProcessAddress | None":
@@ -145,28 +156,42 @@ def _address(
 
 def _train(config: "Config", plugins: "Plugins", *, resume: bool, allow_invalid_targets: bool) -> None:
     """Trains, and shows the scores before and after."""
-    from sofit.outputs import choose_run_folder
+    from sofit.outputs import choose_run_folder, compare, is_remote, open_remote_run
     from sofit.processes import agree, is_main
     from sofit.train import train as run
 
-    folder = Path(agree(str(choose_run_folder(config, resume=resume)) if is_main() else ""))
+    remote = open_remote_run(config.out, resume=resume) if config.out is not None and is_remote(config.out) else None
+    if remote is None:
+        folder = Path(agree(str(choose_run_folder(config, resume=resume)) if is_main() else ""))
+    else:
+        folder = remote.local
+        plugins.manager.register(remote)
+    place = str(folder) if remote is None else remote.address
     try:
         results = run(
-            config.model_copy(update={"out": str(folder)}), plugins, resume=resume, allow_invalid_targets=allow_invalid_targets
+            config.model_copy(update={"out": place}),
+            plugins,
+            folder=folder,
+            resume=resume,
+            allow_invalid_targets=allow_invalid_targets,
         )
-    except KeyboardInterrupt:
+    except BaseException as error:
         begun = any(folder.iterdir())
-        typer.echo(f"interrupted. Go on with: sofit train --resume --out {folder}" if begun else "interrupted", err=True)
+        if begun and remote is not None:
+            remote.send_or_warn()
+        if not isinstance(error, KeyboardInterrupt):
+            raise
+        typer.echo(f"interrupted. Go on with: sofit train --resume --out {place}" if begun else "interrupted", err=True)
         raise typer.Exit(130) from None
     finally:
         # Where nothing was written, the folder and its number are free for the next try.
         if is_main() and not any(folder.iterdir()):
             folder.rmdir()
+    if remote is not None:
+        remote.send()
     if not is_main():
         return
-    from sofit.outputs import compare
-
-    comparison = compare(results["evaluations"], plugins.task(config.task).headline)
+    comparison = compare(results["evaluations"], plugins.make_task(config).headline)
     if comparison is not None:
         show_scores(comparison, is_demo=results["data"]["demo"])
-    typer.echo(f"Report: {folder / 'report.html'}")
+    typer.echo(f"Report: {place}/report.html")

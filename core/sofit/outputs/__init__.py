@@ -3,7 +3,8 @@
 from sofit.outputs.comparison import Comparison, compare, tabulate
 from sofit.outputs.entries import evaluation_entry, prediction_entries, same_evaluation
 from sofit.outputs.files import JsonLines, as_json, write_text
-from sofit.outputs.folder import choose_run_folder
+from sofit.outputs.folder import choose_run_folder, open_remote_run
+from sofit.outputs.remote import is_remote
 from sofit.outputs.several_runs import compare_runs, read_results
 from sofit.outputs.versions import installed_versions
 from sofit.outputs.write import write_outputs
@@ -17,6 +18,8 @@ __all__ = [
     "compare_runs",
     "evaluation_entry",
     "installed_versions",
+    "is_remote",
+    "open_remote_run",
     "prediction_entries",
     "read_results",
     "same_evaluation",

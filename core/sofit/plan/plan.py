@@ -1,5 +1,6 @@
 """The plan of a run: the data's way up to the first step, with shapes in place of the model's arrays."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,8 @@ import jax
 
 from sofit.compilation_cache import use_compilation_cache
 from sofit.config import Config
-from sofit.data_check import checked_examples
 from sofit.defaults import with_defaults
 from sofit.errors import SofitError
-from sofit.evaluate import load_examples
 from sofit.mesh import make_partitioning
 from sofit.model import Decoder, DecoderConfig, Partitioning, decoder_template, quantize_base
 from sofit.optimizer import make_optimizer, make_schedule
@@ -26,11 +25,14 @@ from sofit.plan.work import StepWork, earlier_seconds_per_step, sampled_shapes, 
 from sofit.plugins import Plugins
 from sofit.precision import parse_precision
 from sofit.pretrained import PretrainedOutline, Tokenizer, outline_pretrained
-from sofit.supervision import Supervised, supervise
+from sofit.supervision import Supervised
 from sofit.train import lora_spec, parameter_counts, start_trainer
 from sofit.trainer import Trainer, TrainState
+from sofit.training_examples import STREAMED_FROM, Source, load_training_examples
 
 _STAND_IN_TOKENIZER = "smollm2-135m"
+_SAMPLED_EXAMPLES = 10_000
+"""Examples that are read of data so large that it is streamed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +106,12 @@ def plan_training(config: Config, plugins: Plugins, request: PlanRequest, *, all
     """
     use_compilation_cache()
     task = plugins.make_task(config)
-    examples = checked_examples(task, load_examples(task, "train"), "train", allow_invalid=allow_invalid_targets)
+    examples = load_training_examples(task, config.data_streaming, allow_invalid=allow_invalid_targets)
     config = with_defaults(config, len(examples), is_demo=task.is_demo)
     outline = outline_pretrained(config.model)
     model = DecoderConfig.from_hf(outline.config)
     tokenizer, stand_in = _tokenizer(outline, request.tokenizer)
-    supervised = supervise(task, examples, tokenizer, config.trainer.max_length, config.data_cache_dir)
+    supervised = _sample(examples.tokenized(tokenizer, config))
     if request.example_tokens is not None:
         supervised = lengthen(supervised, request.example_tokens)
 
@@ -142,6 +144,13 @@ def plan_training(config: Config, plugins: Plugins, request: PlanRequest, *, all
         seconds_per_step=seconds,
         seconds=None if seconds is None else seconds * steps,
     )
+
+
+def _sample(source: Source) -> list[Supervised]:
+    """Returns all examples, or, where that would take long, the first ones."""
+    with contextlib.closing(source):
+        count = len(source)
+        return source.at(range(count if count < STREAMED_FROM else _SAMPLED_EXAMPLES))
 
 
 def _tokenizer(outline: PretrainedOutline, asked: str | None) -> tuple[Tokenizer, str | None]:

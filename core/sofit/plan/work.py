@@ -12,6 +12,7 @@ from sofit.model import DecoderConfig, LoraSpec, Partitioning
 from sofit.outputs import JsonLines
 from sofit.packing import BatchShape
 from sofit.supervision import Supervised
+from sofit.training_examples import LoadedSource
 
 _SAMPLED_STEPS = 8
 
@@ -36,8 +37,9 @@ def sampled_shapes(
     examples: Sequence[Supervised], config: TrainerConfig, steps: int, partitioning: Partitioning | None
 ) -> list[list[BatchShape]]:
     """Returns the shapes of the micro-batches of each of the first steps."""
-    feed = Feed(examples, config, steps, row_multiple=1 if partitioning is None else partitioning.data_size)
-    return [[micro.shape for micro in feed.micro_batches(step)] for step in range(1, min(steps, _SAMPLED_STEPS) + 1)]
+    row_multiple = 1 if partitioning is None else partitioning.data_size
+    with Feed(LoadedSource(examples), config, steps, row_multiple=row_multiple) as feed:
+        return [[micro.shape for micro in feed.micro_batches(step)] for step in range(1, min(steps, _SAMPLED_STEPS) + 1)]
 
 
 def step_work(

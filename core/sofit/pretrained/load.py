@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sofit.cache_folder import default_cache_folder
 from sofit.errors import SofitError, did_you_mean
-from sofit.pretrained.cache import default_cache_folder
 from sofit.pretrained.checkpoint import Pretrained
 from sofit.pretrained.folder import read_folder
 from sofit.pretrained.hub import HubError, cached_from_hub, fetch_from_hub

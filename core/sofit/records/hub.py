@@ -1,6 +1,6 @@
 """Data sets of the Hugging Face Hub."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from sofit.errors import SofitError
@@ -14,8 +14,8 @@ _PARQUET_CONVERSION = "refs/convert/parquet"
 _PROBE_SECONDS = 5.0
 """How long the Hub may take for its first answer. The loading that follows would retry for a minute before it gave up."""
 
-HubRows = Mapping[str, Iterable[Mapping[str, Any]]]
-"""The rows of each split, by the split's own name."""
+HubRows = Mapping[str, Sequence[Mapping[str, Any]]]
+"""The rows of each split, by the split's own name; they stay on the disk until they are asked for."""
 
 
 def load_from_hub(name: str) -> HubRows:
