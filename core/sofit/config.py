@@ -88,6 +88,9 @@ class TrainerConfig(Section):
     """Mixed precision, as jmp writes it: p= for stored parameters, c= for computing; f32 or bfloat16."""
     share_prefix: bool = True
     """Compute a prompt that several examples share once, not once for each. The result is the same."""
+    loss_on: Literal["all", "free"] = "all"
+    """Which tokens of an output carry loss: all, or only free ones, those at which the task's grammar leaves a choice. A model
+    trained on free ones writes the others only under the grammar, so its scores without it mean nothing."""
     max_length: Count = 2048
     """The most tokens of one example, prompt and completion together. A longer one is an error."""
     micro_batch_tokens: Count = 8192

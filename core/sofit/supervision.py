@@ -2,7 +2,8 @@
 
 A prompt is tokenised as generation tokenises it. A completion is the target on its own, with the space that the prompt ends
 in, if any, at its head, and the end-of-sequence token at its tail; its ids are joined to the prompt's, never re-split
-together with it. Every completion token carries loss, the first one and the last included.
+together with it. Every completion token carries loss, the first one and the last included, unless `labels` takes it off those
+that the grammar forces.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sofit.errors import SofitError
+from sofit.labels import Labels, LossOn, label_completions
 from sofit.task import Example, Message, Task
 from sofit.token_cache import TokenCache
 
@@ -41,14 +43,20 @@ class Supervised:
     ids: np.ndarray
     """int32: prompt, completion, end of sequence."""
     prompt_length: int
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def completion_length(self) -> int:
-        """The tokens that carry loss."""
+        """The tokens that the model is to write, the end of sequence included."""
         return len(self.ids) - self.prompt_length
+
+    @property
+    def loss_tokens(self) -> int:
+        """The tokens that carry loss."""
+        return int(self.labels.carries_loss.sum())
 
 
 def split_lead(prompt: str | Sequence[Message]) -> tuple[str | Sequence[Message], str]:
@@ -77,13 +85,19 @@ def tokenize_prompts(task: Task, examples: Sequence[Example], tokenizer: "Tokeni
 
 
 def supervise(
-    task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", max_length: int, cache_folder: str | None = None
+    task: Task,
+    examples: Sequence[Example],
+    tokenizer: "Tokenizer",
+    max_length: int,
+    cache_folder: str | None = None,
+    *,
+    loss_on: LossOn = "all",
 ) -> list[Supervised]:
     """Tokenises examples for training, or takes them from a folder where that was done before.
 
     Raises:
         SofitError: an example is longer than `max_length` tokens, or its target is empty or holds something that the tokenizer
-            cannot write; names the first few of them.
+            cannot write; names the first few of them. Or the loss is to be on free tokens, and a grammar cannot constrain.
     """
     rows = None
     if cache_folder is not None:
@@ -95,7 +109,9 @@ def supervise(
             rows = _tokenize(task, examples, tokenizer)
             cache.save(key, rows)
     rows = rows or _tokenize(task, examples, tokenizer)
-    supervised = [Supervised(example, *row) for example, row in zip(examples, rows, strict=True)]
+    texts = [split_lead(task.prompt(example))[1] + example.target for example in examples]
+    labels = label_completions(task, examples, texts, tokenizer, loss_on)
+    supervised = [Supervised(example, *row, label) for example, row, label in zip(examples, rows, labels, strict=True)]
     faults = [
         f"{_name(row.example)}: {len(row)} tokens ({row.prompt_length} of prompt, {row.completion_length} of completion),"
         f" more than trainer.max_length = {max_length}"

@@ -5,6 +5,7 @@ The data takes this way: config -> task -> examples -> supervised tokens -> shar
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sofit.data_check import checked_examples
 from sofit.defaults import with_defaults
 from sofit.evaluate import Evaluator, load_examples
 from sofit.feed import Feed, arrays_of
+from sofit.labels import role_names, tokens_by_role
 from sofit.loading import load_decoder
 from sofit.model import Decoder, LoraSpec, add_adapters
 from sofit.optimizer import make_optimizer, make_schedule
@@ -51,7 +53,8 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
     assert learning_rate is not None, "with_defaults fills it in"
 
     pretrained = load_pretrained(config.model)
-    supervised = supervise(task, examples, pretrained.tokenizer, config.trainer.max_length, config.data_cache_dir)
+    max_length, loss_on = config.trainer.max_length, config.trainer.loss_on
+    supervised = supervise(task, examples, pretrained.tokenizer, max_length, config.data_cache_dir, loss_on=loss_on)
     feed = Feed(supervised, config.trainer, steps)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
     trainer, state = _start(config, load_decoder(pretrained), schedule)
@@ -67,11 +70,12 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
             "parameters": _parameter_counts(trainer, state),
         },
     )
+    roles = role_names(task, examples)
     evaluator = Evaluator(task, held_out, pretrained.tokenizer, config.evaluation, pretrained.config["vocab_size"], split)
     with Session(run, plugins, trainer, evaluator) as session:
         state, first_step = session.begin(state, resume=resume)
         for step in range(first_step, steps + 1):
-            state, record = _take_step(trainer, state, feed, schedule, step, seed=config.trainer.seed)
+            state, record = _take_step(trainer, state, feed, schedule, step, roles, seed=config.trainer.seed)
             if session.after_step(state, record):
                 break
         state = session.finish(state)
@@ -89,18 +93,28 @@ def _start(config: Config, model: Decoder, schedule: optax.Schedule) -> tuple[Tr
 
 
 def _take_step(
-    trainer: Trainer, state: TrainState, feed: Feed, schedule: optax.Schedule, step: int, *, seed: int
+    trainer: Trainer,
+    state: TrainState,
+    feed: Feed,
+    schedule: optax.Schedule,
+    step: int,
+    roles: Sequence[str],
+    *,
+    seed: int,
 ) -> tuple[TrainState, StepRecord]:
     start = time.monotonic()
     examples, micro_batches = feed.examples(step), feed.micro_batches(step)
-    completion_tokens = sum(example.completion_length for example in examples)
+    tokens = tokens_by_role(example.labels for example in examples)
+    completion_tokens = int(tokens.sum())
     key = jax.random.fold_in(jax.random.key(seed), step)
-    state, loss, norm = trainer.step(state, arrays_of(micro_batches), completion_tokens, key)
-    loss, norm = float(loss), float(norm)  # Waits for the device.
+    state, losses, norm = trainer.step(state, arrays_of(micro_batches), max(completion_tokens, 1), key)
+    losses, norm = np.asarray(losses, np.float64), float(norm)  # Waits for the device.
     seconds = time.monotonic() - start
     return state, StepRecord(
         step=step,
-        loss=loss,
+        loss=float(losses.sum()),
+        loss_by_role={role: float(losses[n] * completion_tokens / tokens[n]) for n, role in enumerate(roles) if tokens[n]},
+        tokens_by_role={role: int(tokens[n]) for n, role in enumerate(roles) if tokens[n]},
         learning_rate=float(np.asarray(schedule(step - 1))),
         gradient_norm=norm,
         examples=len(examples),

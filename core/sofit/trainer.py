@@ -10,7 +10,7 @@ import optax
 from jaxtyping import PyTree
 
 from sofit.batches import PrefixBatch
-from sofit.loss import summed_loss
+from sofit.loss import losses_by_role
 from sofit.model import Decoder, is_adapter_array
 from sofit.precision import Precision
 
@@ -53,8 +53,8 @@ class Trainer:
     ) -> tuple[TrainState, jax.Array, jax.Array]:
         """Takes one step on micro-batches that hold `completion_tokens` targets together.
 
-        Returns the state after it, the loss before it (mean over the completion tokens, in nats) and the norm of the gradient.
-        The state that is given must not be used again.
+        Returns the state after it, the loss before it and the norm of the gradient. The loss is the sum of what is
+        returned, each role's part of the mean over the targets: (role), in nats. The state that is given must not be used again.
         """
         loss, gradients = jnp.float32(0), None
         for index, batch in enumerate(batches):
@@ -82,11 +82,13 @@ def cast_floats(model: Decoder, dtype: str) -> Decoder:
 def _gradients(
     trainable: Decoder, frozen: Decoder, batch: PrefixBatch, completion_tokens: jax.Array, key: jax.Array, precision: Precision
 ) -> tuple[jax.Array, Decoder]:
-    def loss(trainable: Decoder) -> jax.Array:
+    def loss(trainable: Decoder) -> tuple[jax.Array, jax.Array]:
         model = eqx.combine(cast_floats(trainable, precision.compute), frozen)
-        return summed_loss(model, batch, key=key) / completion_tokens
+        by_role = losses_by_role(model, batch, key=key) / completion_tokens
+        return by_role.sum(), by_role
 
-    return eqx.filter_value_and_grad(loss)(trainable)
+    (_, by_role), gradients = eqx.filter_value_and_grad(loss, has_aux=True)(trainable)
+    return by_role, gradients
 
 
 @eqx.filter_jit(donate="all")
