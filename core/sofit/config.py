@@ -161,7 +161,8 @@ class EvaluationConfig(Section):
     max_new_tokens: Count | None = None
     """The most tokens of one output; by default a little more than the longest target needs."""
     constrained: bool | None = None
-    """Whether the grammar chooses among the model's tokens; by default both ways are scored, side by side."""
+    """Whether the grammar chooses among the model's tokens; by default both ways are scored, side by side, but only under the
+    grammar where `trainer.loss_on` is free."""
     temperature: NonNegative = 0.0
     """How freely tokens are drawn: 0 takes the likeliest one, 1 draws them as often as the model finds them likely."""
     top_p: Share = 1.0

@@ -14,7 +14,9 @@ from token_examples import supervised
 
 from sofit import Example, Task
 from sofit.batches import to_arrays
+from sofit.config import Config
 from sofit.decoding.masks import TokenMasks
+from sofit.defaults import with_defaults
 from sofit.labels import END, FIRST, MOST_ROLES, role_names, tokens_by_role
 from sofit.packing import Packer
 from sofit.precision import Precision
@@ -155,3 +157,12 @@ def test_tokens_without_loss_move_no_weight() -> None:
     np.testing.assert_array_equal(losses, other_losses)
     for one, two in zip(jax.tree.leaves(weights), jax.tree.leaves(other_weights), strict=True):
         np.testing.assert_array_equal(one, two)
+
+
+def test_a_model_trained_on_free_tokens_is_judged_under_the_grammar_unless_asked_otherwise() -> None:
+    def constrained(**settings: Any) -> bool | None:
+        return with_defaults(Config.model_validate(settings), 100, is_demo=False).evaluation.constrained
+
+    assert constrained() is None
+    assert constrained(trainer={"loss_on": "free"}) is True
+    assert constrained(trainer={"loss_on": "free"}, evaluation={"constrained": False}) is False
