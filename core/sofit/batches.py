@@ -25,7 +25,7 @@ class PrefixBatch(eqx.Module):
     target_id: NamedArray
     """(row, target): the token to predict; int32."""
     target_role: NamedArray
-    """(row, target): what it is, a number of `labels.role_names`; int32."""
+    """(row, target): what it is, a number of `Labeller.roles`; int32."""
     is_target: NamedArray
     """(row, target): False on padding."""
 

@@ -5,6 +5,7 @@ begins to write, and the end of sequence. A token that straddles parts of the ou
 no space.
 """
 
+import functools
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from sofit.grammar.roles import TEXT
 from sofit.task import Example, Task
 
 if TYPE_CHECKING:
+    from sofit.decoding.masks import TokenMasks
     from sofit.pretrained import Tokenizer
 
 FIRST, END = "first", "end"
@@ -29,18 +31,9 @@ class Labels:
     """What is known of the completion tokens of an example, the end of sequence included."""
 
     roles: np.ndarray
-    """(completion token), uint8: indices of `role_names`."""
+    """(completion token), uint8: numbers of `Labeller.roles`."""
     carries_loss: np.ndarray
     """(completion token), bool."""
-
-
-def role_names(task: Task, examples: Sequence[Example]) -> tuple[str, ...]:
-    """Returns the roles by number, at most `MOST_ROLES`: the same ones in every process and after every restart.
-
-    They are those of the first example's grammar; a role that only another example's grammar has counts as text.
-    """
-    possible = task.grammar_for(examples[0]).role_names(task.roles)
-    return tuple(dict.fromkeys([FIRST, END, TEXT, *possible]))[:MOST_ROLES]
 
 
 def tokens_by_role(labels: Iterable[Labels]) -> np.ndarray:
@@ -48,54 +41,58 @@ def tokens_by_role(labels: Iterable[Labels]) -> np.ndarray:
     return np.bincount(np.concatenate([label.roles[label.carries_loss] for label in labels]), minlength=MOST_ROLES)
 
 
-def label_completions(
-    task: Task, examples: Sequence[Example], texts: Sequence[str], tokenizer: "Tokenizer", loss_on: LossOn
-) -> list[Labels]:
-    """Labels the completion tokens of examples.
+class Labeller:
+    """Labels the completion tokens of a task's examples."""
 
-    Args:
-        task: where the grammars and the names of roles come from.
-        examples: the examples.
-        texts: what the model writes for each: the space that the prompt ended in, if any, and the target.
-        tokenizer: the model's.
-        loss_on: "free" takes the loss off tokens at which the grammar's mask leaves one way only.
+    def __init__(self, task: Task, first: Example, tokenizer: "Tokenizer", loss_on: LossOn = "all"):
+        """Settles the roles and their numbers: the same ones in every process and after every restart.
 
-    Raises:
-        SofitError: the loss is to be on free tokens, and a grammar cannot constrain.
-    """
-    numbers = {role: number for number, role in enumerate(role_names(task, examples))} if examples else {}
-    offsets = tokenizer.continuation_offsets(texts)
-    labels = []
-    for example, text, places in zip(examples, texts, offsets, strict=True):
-        roles = [FIRST, *_roles(task, example, text, places)[1:], END]
-        carries_loss = np.ones(len(roles), bool)
-        labels.append(Labels(np.array([numbers.get(role, numbers[TEXT]) for role in roles], np.uint8), carries_loss))
-    if loss_on == "free":
-        for label, is_forced in zip(labels, _forced(task, examples, texts, tokenizer), strict=True):
-            label.carries_loss[is_forced] = False
-    return labels
+        Args:
+            task: where the grammars and the names of roles come from.
+            first: the first training example. The roles are those of its grammar; a role that only another example's has is text.
+            tokenizer: the model's.
+            loss_on: "free" takes the loss off tokens at which the grammar's mask leaves one way only.
+        """
+        self._task, self._tokenizer, self._loss_on = task, tokenizer, loss_on
+        possible = task.grammar_for(first).role_names(task.roles)
+        self.roles = tuple(dict.fromkeys([FIRST, END, TEXT, *possible]))[:MOST_ROLES]
+        """The roles by number."""
+        self._numbers = {role: number for number, role in enumerate(self.roles)}
 
+    def label(self, examples: Sequence[Example], texts: Sequence[str]) -> list[Labels]:
+        """Labels what the model writes for each example: the space that its prompt ended in, if any, and its target.
 
-def _roles(task: Task, example: Example, text: str, places: Sequence[tuple[int, int]]) -> list[str]:
-    """Returns the role of the characters behind each token."""
-    lead = len(text) - len(example.target)
-    spans = task.grammar_for(example).role_spans(example.target, task.roles)
-    starts = [span.start for span in spans]
-    roles = []
-    for start, end in places:
-        first = next((place for place in range(start, end) if not text[place].isspace()), start) - lead
-        roles.append(spans[max(bisect_right(starts, first) - 1, 0)].role)
-    return roles
+        Raises:
+            SofitError: the loss is to be on free tokens, and a grammar cannot constrain.
+        """
+        labels = []
+        for example, text, places in zip(examples, texts, self._tokenizer.continuation_offsets(texts), strict=True):
+            roles = [FIRST, *self._token_roles(example, text, places)[1:], END]
+            numbers = np.array([self._numbers.get(role, self._numbers[TEXT]) for role in roles], np.uint8)
+            is_free = np.ones(len(roles), bool) if self._loss_on == "all" else ~self._forced(example, text)
+            labels.append(Labels(numbers, is_free))
+        return labels
 
+    def _token_roles(self, example: Example, text: str, places: Sequence[tuple[int, int]]) -> list[str]:
+        """Returns the role of the characters behind each token."""
+        lead = len(text) - len(example.target)
+        spans = self._task.grammar_for(example).role_spans(example.target, self._task.roles)
+        starts = [span.start for span in spans]
+        roles = []
+        for start, end in places:
+            first = next((place for place in range(start, end) if not text[place].isspace()), start) - lead
+            roles.append(spans[max(bisect_right(starts, first) - 1, 0)].role)
+        return roles
 
-def _forced(task: Task, examples: Sequence[Example], texts: Sequence[str], tokenizer: "Tokenizer") -> list[np.ndarray]:
-    """Returns which tokens have no other way beside them: (completion token), bool, for each example."""
-    # Decoding comes later in the data's way; only what it makes of a grammar is asked for.
-    from sofit.decoding.masks import TokenMasks
+    def _forced(self, example: Example, text: str) -> np.ndarray:
+        """Returns which tokens have no other way beside them: (completion token), bool."""
+        lead = text[: len(text) - len(example.target)]
+        ids = [*self._tokenizer.encode_continuation(text), self._tokenizer.eos_id]
+        return self._masks.matcher(self._task.grammar_for(example), lead).forced(ids)
 
-    masks = TokenMasks(tokenizer, tokenizer.vocab_size)
-    forced = []
-    for example, text, ids in zip(examples, texts, tokenizer.encode_continuations(texts), strict=True):
-        matcher = masks.matcher(task.grammar_for(example), text[: len(text) - len(example.target)])
-        forced.append(matcher.forced([*ids, tokenizer.eos_id]))
-    return forced
+    @functools.cached_property
+    def _masks(self) -> "TokenMasks":
+        # Decoding comes later in the data's way; only what it makes of a grammar is asked for.
+        from sofit.decoding.masks import TokenMasks
+
+        return TokenMasks(self._tokenizer, self._tokenizer.vocab_size)

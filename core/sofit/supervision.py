@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sofit.errors import SofitError
-from sofit.labels import Labels, LossOn, label_completions
+from sofit.labels import Labeller, Labels
 from sofit.task import Example, Message, Task
 from sofit.token_cache import TokenCache
 
@@ -90,10 +90,9 @@ def supervise(
     tokenizer: "Tokenizer",
     max_length: int,
     cache_folder: str | None = None,
-    *,
-    loss_on: LossOn = "all",
+    labeller: Labeller | None = None,
 ) -> list[Supervised]:
-    """Tokenises examples for training, or takes them from a folder where that was done before.
+    """Tokenises examples for training, or takes them from a folder where that was done before, and labels their completions.
 
     Raises:
         SofitError: an example is longer than `max_length` tokens, or its target is empty or holds something that the tokenizer
@@ -110,7 +109,7 @@ def supervise(
             cache.save(key, rows)
     rows = rows or _tokenize(task, examples, tokenizer)
     texts = [split_lead(task.prompt(example))[1] + example.target for example in examples]
-    labels = label_completions(task, examples, texts, tokenizer, loss_on)
+    labels = (labeller or Labeller(task, examples[0], tokenizer)).label(examples, texts) if examples else []
     supervised = [Supervised(example, *row, label) for example, row, label in zip(examples, rows, labels, strict=True)]
     faults = [
         f"{_name(row.example)}: {len(row)} tokens ({row.prompt_length} of prompt, {row.completion_length} of completion),"

@@ -20,7 +20,7 @@ from sofit.data_check import checked_examples
 from sofit.defaults import with_defaults
 from sofit.evaluate import Evaluator, load_examples
 from sofit.feed import Feed, arrays_of
-from sofit.labels import role_names, tokens_by_role
+from sofit.labels import Labeller, tokens_by_role
 from sofit.loading import load_decoder
 from sofit.model import Decoder, LoraSpec, add_adapters
 from sofit.optimizer import make_optimizer, make_schedule
@@ -53,8 +53,9 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
     assert learning_rate is not None, "with_defaults fills it in"
 
     pretrained = load_pretrained(config.model)
-    max_length, loss_on = config.trainer.max_length, config.trainer.loss_on
-    supervised = supervise(task, examples, pretrained.tokenizer, max_length, config.data_cache_dir, loss_on=loss_on)
+    labeller = Labeller(task, examples[0], pretrained.tokenizer, config.trainer.loss_on)
+    max_length, cache_folder = config.trainer.max_length, config.data_cache_dir
+    supervised = supervise(task, examples, pretrained.tokenizer, max_length, cache_folder, labeller)
     feed = Feed(supervised, config.trainer, steps)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
     trainer, state = _start(config, load_decoder(pretrained), schedule)
@@ -70,12 +71,11 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
             "parameters": _parameter_counts(trainer, state),
         },
     )
-    roles = role_names(task, examples)
     evaluator = Evaluator(task, held_out, pretrained.tokenizer, config.evaluation, pretrained.config["vocab_size"], split)
     with Session(run, plugins, trainer, evaluator) as session:
         state, first_step = session.begin(state, resume=resume)
         for step in range(first_step, steps + 1):
-            state, record = _take_step(trainer, state, feed, schedule, step, roles, seed=config.trainer.seed)
+            state, record = _take_step(trainer, state, feed, schedule, step, labeller.roles, seed=config.trainer.seed)
             if session.after_step(state, record):
                 break
         state = session.finish(state)

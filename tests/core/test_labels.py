@@ -17,7 +17,7 @@ from sofit.batches import to_arrays
 from sofit.config import Config
 from sofit.decoding.masks import TokenMasks
 from sofit.defaults import with_defaults
-from sofit.labels import END, FIRST, MOST_ROLES, role_names, tokens_by_role
+from sofit.labels import END, FIRST, MOST_ROLES, Labeller, tokens_by_role
 from sofit.packing import Packer
 from sofit.precision import Precision
 from sofit.pretrained import Pretrained
@@ -30,13 +30,14 @@ from sofit_viggo import ViggoTask
 
 def labelled(task: Task, examples: Sequence[Example], smollm2: Pretrained) -> list[list[tuple[str, str]]]:
     """Returns each completion token's text with its role, example by example."""
-    names, tokenizer = role_names(task, examples), smollm2.tokenizer
+    tokenizer = smollm2.tokenizer
+    labeller = Labeller(task, examples[0], tokenizer)
     return [
         [
-            (tokenizer.fast.decode([token]), names[role])
+            (tokenizer.fast.decode([token]), labeller.roles[role])
             for token, role in zip(row.ids[row.prompt_length :].tolist(), row.labels.roles.tolist(), strict=True)
         ]
-        for row in supervise(task, examples, tokenizer, 2048)
+        for row in supervise(task, examples, tokenizer, 2048, labeller=labeller)
     ]
 
 
@@ -130,7 +131,8 @@ def test_forced_tokens_are_those_at_which_a_decoder_under_masks_has_no_choice(
     tokenizer = smollm2.tokenizer
     masks = TokenMasks(tokenizer, smollm2.config["vocab_size"])
     forced = total = 0
-    for row in supervise(task, examples, tokenizer, 4096, loss_on="free"):
+    labeller = Labeller(task, examples[0], tokenizer, "free")
+    for row in supervise(task, examples, tokenizer, 4096, labeller=labeller):
         _, lead = split_lead(task.prompt(row.example))
         matcher = masks.matcher(task.grammar_for(row.example), lead)
         mask = np.zeros(-(-smollm2.config["vocab_size"] // 32), np.int32)

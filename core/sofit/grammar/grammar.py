@@ -200,6 +200,12 @@ class Grammar:
 
         return possible_roles(self._default_roles, {**self.roles, **roles})
 
+    @property
+    def parts(self) -> frozenset[str]:
+        """The rules and terminals that a parse tree may show; the ones that a name for a role can stand for."""
+        parser = self._tree_parser
+        return frozenset([*self._default_roles, *(rule.alias or str(rule.origin.name) for rule in parser.rules)])
+
     @functools.cached_property
     def _default_roles(self) -> Mapping[str, str]:
         from sofit.grammar.roles import default_roles
