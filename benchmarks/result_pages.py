@@ -50,20 +50,17 @@ def store(run: Path) -> dict[str, Any]:
     """Returns what pages need of a run folder, or of what `sofit eval --format json` printed, without the machine's paths."""
     results = read_results(run)
     results.pop("model_source", None)
-    for place in (results, results["data"]):
-        key = "model" if place is results else "source"
-        place[key] = Path(place[key]).name
+    results["model"] = Path(results["model"]).name
+    results["data"]["source"] = Path(results["data"]["source"]).name
     if run.is_dir():
         results["evaluations"] = [_with_breakdown(entry, results["task"], run) for entry in results["evaluations"]]
-        steps = [(line["step"], line) for line in JsonLines(run / "metrics.jsonl").read()]
-        lines = [line for _, line in thin(steps)]
         results["curves"] = [
             {
                 "step": line["step"],
                 "loss": _rounded(line["loss"]),
                 "loss_by_role": {role: _rounded(loss) for role, loss in line.get("loss_by_role", {}).items()},
             }
-            for line in lines
+            for line in thin(JsonLines(run / "metrics.jsonl").read())
         ]
     return results
 

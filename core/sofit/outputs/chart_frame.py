@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 WIDTH, HEIGHT = 720, 260
 _LEFT, _TOP, _BOTTOM = 56, 12, 34
 _MOST_POINTS = 360
+
+_T = TypeVar("_T")
 
 Points = Sequence[tuple[int, float]]
 """(step, value)"""
@@ -52,7 +55,7 @@ def svg(label: str, parts: Sequence[str]) -> str:
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
-def thin(points: Points) -> Points:
+def thin(points: Sequence[_T]) -> Sequence[_T]:
     """Takes evenly spread points, the first and last included, so that a long run stays a small page."""
     if len(points) <= _MOST_POINTS:
         return points
