@@ -11,6 +11,8 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 """Told apart by colour-blind readers too (Okabe and Ito 2008), on light and dark ground."""
 _LEGEND = 150
 """Pixels for the roles' names and last values."""
+_MOST_CURVES = 12
+"""The roles with the highest last losses; the legend has no room for more."""
 _LOWEST = 1e-5
 """Losses below it are drawn there: on an axis of powers of ten they would have no place."""
 
@@ -45,18 +47,18 @@ def role_curves(steps: Sequence[int], losses: Sequence[Mapping[str, float | None
             curves[role] = [(step, math.log10(value)) for step, value in thin(means)]
     if not curves:
         return ""
+    # A role has its colour by its place among all, so that it is the same in every run of a task.
+    colours = {role: _COLOURS[place % len(_COLOURS)] for place, role in enumerate(sorted(curves))}
+    curves = dict(sorted(curves.items(), key=lambda item: -item[1][-1][1])[:_MOST_CURVES])
     values = [value for points in curves.values() for _, value in points]
     lowest, highest = math.floor(min(values)), math.ceil(max(values))
     ticks = range(lowest, max(highest, lowest + 1) + 1)
     ends = [step for points in curves.values() for step, _ in (points[0], points[-1])]
     frame = Frame(min(ends), max(ends), ticks, right=_LEGEND)
     parts = frame.grid([f"{10.0**tick:g}" for tick in ticks])
-    by_last = sorted(curves.items(), key=lambda item: -item[1][-1][1])
-    for place, (role, points) in enumerate(by_last):
-        colour = _COLOURS[list(curves).index(role) % len(_COLOURS)]
+    for place, (role, points) in enumerate(curves.items()):
+        colour, x, y = colours[role], WIDTH - _LEGEND + 14, 22 + 17 * place
         parts.append(frame.line("role", points, f' stroke="{colour}"'))
-        y = 22 + 17 * place
-        x = WIDTH - _LEGEND + 14
         parts.append(f'<line class="role" stroke="{colour}" x1="{x}" x2="{x + 14}" y1="{y - 4}" y2="{y - 4}"/>')
         parts.append(f'<text x="{x + 20}" y="{y}">{html.escape(role)} {10 ** points[-1][1]:.2g}</text>')
     return svg("Loss by role over the steps", parts)
