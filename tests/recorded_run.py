@@ -30,6 +30,8 @@ def make_step(step: int) -> StepRecord:
     return StepRecord(
         step=step,
         loss=2.0 * math.exp(-step / 5),
+        loss_by_role={"first": 4.0 * math.exp(-step / 5), "value": 1.5 * math.exp(-step / 5)},
+        tokens_by_role={"first": 100, "value": 400},
         learning_rate=1e-3,
         gradient_norm=1.0,
         examples=16,

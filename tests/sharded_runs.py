@@ -102,7 +102,7 @@ def run(tensors: SafetensorsFiles, name: str, method: str) -> dict[str, Any]:
         micro_batches = arrays_of(feed.micro_batches(step))
         count = sum(example.completion_length for example in feed.examples(step))
         state, loss, norm = trainer.step(state, micro_batches, count, jax.random.key(step))
-        losses.append([float(loss), float(norm)])
+        losses.append([float(loss.sum()), float(norm)])
         for micro in micro_batches:
             tokens = micro.suffix.tokens
             rows.add(tokens.axis_size("row"))

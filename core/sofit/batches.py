@@ -24,6 +24,8 @@ class PrefixBatch(eqx.Module):
     """(row, target): where in its row a token is predicted, counted over slots and positions together; int32."""
     target_id: NamedArray
     """(row, target): the token to predict; int32."""
+    target_role: NamedArray
+    """(row, target): what it is, a number of `Labeller.roles`; int32."""
     is_target: NamedArray
     """(row, target): False on padding."""
 
@@ -34,7 +36,7 @@ def to_arrays(micro: MicroBatch) -> PrefixBatch:
     Rows, Slots, Pos = Axis(ROW, shape.rows), Axis(SLOT, shape.slots), Axis(POSITION, shape.slot_length)
     PrefixPos, Targets = Axis(PREFIX_POSITION, shape.prefix_length), Axis(TARGET, shape.targets)
     prefix, suffix = np.zeros((3, Rows.size, PrefixPos.size), np.int32), np.zeros((3, Rows.size, Slots.size, Pos.size), np.int32)
-    targets, is_target = np.zeros((2, Rows.size, Targets.size), np.int32), np.zeros((Rows.size, Targets.size), bool)
+    targets, is_target = np.zeros((3, Rows.size, Targets.size), np.int32), np.zeros((Rows.size, Targets.size), bool)
     for index, row in enumerate(micro.rows):
         length = len(row.prefix)
         _write(prefix[:, index, :length], row.prefix, 0, 1)
@@ -45,12 +47,13 @@ def to_arrays(micro: MicroBatch) -> PrefixBatch:
         _stream(suffix, (Rows, Slots, Pos), Pos),
         _named(targets[0], (Rows, Targets)),
         _named(targets[1], (Rows, Targets)),
+        _named(targets[2], (Rows, Targets)),
         _named(is_target, (Rows, Targets)),
     )
 
 
 def _fill_row(row: Row, suffix: np.ndarray, targets: np.ndarray) -> int:
-    """Writes a row's slots, (3, slot, position), and targets, (2, target); returns the number of targets."""
+    """Writes a row's slots, (3, slot, position), and targets, (3, target); returns the number of targets."""
     prefix_length, count = len(row.prefix), 0
     slot_length = suffix.shape[2]
     for slot_index, slot in enumerate(row.slots):
@@ -60,9 +63,10 @@ def _fill_row(row: Row, suffix: np.ndarray, targets: np.ndarray) -> int:
             end = start + len(inputs)
             _write(suffix[:, slot_index, start:end], inputs, prefix_length, segment)
             first = slot_index * slot_length + start + example.prompt_length - 1 - prefix_length
-            length = example.completion_length
-            targets[0, count : count + length] = np.arange(first, first + length)
-            targets[1, count : count + length] = example.ids[example.prompt_length :]
+            places = np.arange(first, first + example.completion_length)
+            carries_loss, length = example.labels.carries_loss, example.loss_tokens
+            for row_of, values in enumerate((places, example.ids[example.prompt_length :], example.labels.roles)):
+                targets[row_of, count : count + length] = values[carries_loss]
             start, count = end, count + length
     return count
 

@@ -101,6 +101,9 @@ class TrainerConfig(Section):
     """Mixed precision, as jmp writes it: p= for stored parameters, c= for computing; f32 or bfloat16."""
     share_prefix: bool = True
     """Compute a prompt that several examples share once, not once for each. The result is the same."""
+    loss_on: Literal["all", "free"] = "all"
+    """Which tokens of an output carry loss: all, or only free ones, those at which the task's grammar leaves a choice. A model
+    trained on free ones writes the others only under the grammar, so its scores without it mean nothing."""
     max_length: Count = 2048
     """The most tokens of one example, prompt and completion together. A longer one is an error."""
     micro_batch_tokens: Count = 8192
@@ -182,7 +185,8 @@ class EvaluationConfig(Section):
     max_new_tokens: Count | None = None
     """The most tokens of one output; by default a little more than the longest target needs."""
     constrained: bool | None = None
-    """Whether the grammar chooses among the model's tokens; by default both ways are scored, side by side."""
+    """Whether the grammar chooses among the model's tokens; by default both ways are scored, side by side, but only under the
+    grammar where `trainer.loss_on` is free."""
     temperature: NonNegative = 0.0
     """How freely tokens are drawn: 0 takes the likeliest one, 1 draws them as often as the model finds them likely."""
     top_p: Share = 1.0

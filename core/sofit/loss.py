@@ -1,15 +1,16 @@
-"""The loss of a micro-batch: cross-entropy on completion tokens, and only there."""
+"""The loss of a micro-batch: cross-entropy on the tokens that carry loss, and only there, role by role."""
 
 import haliax as hax
 import jax
 from haliax import NamedArray
 
 from sofit.batches import POSITION, ROW, SLOT, TARGET, PrefixBatch
+from sofit.labels import MOST_ROLES
 from sofit.model import Decoder
 
 
 def completion_losses(model: Decoder, batch: PrefixBatch, *, key: jax.Array | None = None) -> NamedArray:
-    """Returns the cross-entropy of each completion token, in nats, float32: (row, target), 0 on padding.
+    """Returns the cross-entropy of each token that carries loss, in nats, float32: (row, target), 0 on padding.
 
     Logits are computed only where there is a target. `key` turns the adapters' dropout on.
     """
@@ -21,6 +22,11 @@ def completion_losses(model: Decoder, batch: PrefixBatch, *, key: jax.Array | No
     return hax.where(batch.is_target, losses.rearrange((ROW, TARGET)), 0.0)
 
 
-def summed_loss(model: Decoder, batch: PrefixBatch, *, key: jax.Array | None = None) -> jax.Array:
-    """Returns the sum of `completion_losses`: divided by the completion tokens of the whole batch, it is the training loss."""
-    return hax.sum(completion_losses(model, batch, key=key)).scalar()
+def losses_by_role(model: Decoder, batch: PrefixBatch, *, key: jax.Array | None = None) -> jax.Array:
+    """Returns the sum of `completion_losses` over the tokens of each role: (role), `MOST_ROLES` of them.
+
+    Their sum, divided by the tokens of the whole batch that carry loss, is the training loss.
+    """
+    losses = completion_losses(model, batch, key=key)
+    roles = batch.target_role.rearrange(losses.axes)
+    return jax.ops.segment_sum(losses.array.ravel(), roles.array.ravel(), MOST_ROLES)

@@ -28,7 +28,7 @@ class BatchShape:
     slots: int
     slot_length: int
     targets: int
-    """Places in each row for completion tokens to predict."""
+    """Places in each row for tokens that carry loss."""
 
     @property
     def tokens(self) -> int:
@@ -61,8 +61,8 @@ class Row:
 
     @property
     def targets(self) -> int:
-        """The completion tokens in the row."""
-        return sum(example.completion_length for slot in self.slots for example in slot)
+        """The tokens in the row that carry loss."""
+        return sum(example.loss_tokens for slot in self.slots for example in slot)
 
 
 @dataclass(frozen=True)

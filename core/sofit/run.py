@@ -46,7 +46,11 @@ class StepRecord:
     step: int
     """From 1."""
     loss: float
-    """Mean cross-entropy over the completion tokens of the batch, in nats."""
+    """Mean cross-entropy over the tokens of the batch that carry loss, in nats."""
+    loss_by_role: Mapping[str, float]
+    """The same over the tokens of each role, such as "function", "value" or "end"; of the roles that the batch has."""
+    tokens_by_role: Mapping[str, int]
+    """How many these are; together they are `completion_tokens`."""
     learning_rate: float
     gradient_norm: float
     """Over all trainable arrays, before clipping."""

@@ -2,7 +2,8 @@
 
 A prompt is tokenised as generation tokenises it. A completion is the target on its own, with the space that the prompt ends
 in, if any, at its head, and the end-of-sequence token at its tail; its ids are joined to the prompt's, never re-split
-together with it. Every completion token carries loss, the first one and the last included.
+together with it. Every completion token carries loss, the first one and the last included, unless `labels` takes it off those
+that the grammar forces.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sofit.errors import SofitError
+from sofit.labels import Labeller, Labels
 from sofit.task import Example, Message, Task
 from sofit.token_cache import SHARD_ROWS, TokenCache
 
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from sofit.pretrained import Tokenizer
 
 _SHOWN_FAULTS = 5
+
+
+_Row = tuple[np.ndarray, int]
+"""The ids of prompt, completion and end of sequence, int32, and the length of the prompt."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +47,20 @@ class Supervised:
     ids: np.ndarray
     """int32: prompt, completion, end of sequence."""
     prompt_length: int
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def completion_length(self) -> int:
-        """The tokens that carry loss."""
+        """The tokens that the model is to write, the end of sequence included."""
         return len(self.ids) - self.prompt_length
+
+    @property
+    def loss_tokens(self) -> int:
+        """The tokens that carry loss."""
+        return int(self.labels.carries_loss.sum())
 
 
 def split_lead(prompt: str | Sequence[Message]) -> tuple[str | Sequence[Message], str]:
@@ -77,20 +89,33 @@ def tokenize_prompts(task: Task, examples: Sequence[Example], tokenizer: "Tokeni
 
 
 def supervise(
-    task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", max_length: int, cache: TokenCache | None = None
+    task: Task,
+    examples: Sequence[Example],
+    tokenizer: "Tokenizer",
+    max_length: int,
+    cache: TokenCache | None = None,
+    labeller: Labeller | None = None,
 ) -> list[Supervised]:
-    """Tokenises examples for training, or takes them from a cache of those that were tokenised before.
+    """Tokenises examples for training, or takes their tokens from a cache of what was done before, and labels their completions.
 
     Raises:
         SofitError: an example is longer than `max_length` tokens, or its target is empty or holds something that the tokenizer
-            cannot write; names the first few of them.
+            cannot write; names the first few of them. Or the loss is to be on free tokens, and a grammar cannot constrain.
     """
+    labeller = labeller or (Labeller(task, examples[0], tokenizer) if examples else None)
     supervised: list[Supervised] = []
     faults: list[str] = []
     for start in range(0, len(examples), SHARD_ROWS):  # A tokenizer's own records of many rows take a lot of memory.
-        rows, found = _rows(task, examples[start : start + SHARD_ROWS], tokenizer, cache)
-        supervised += rows
+        part = examples[start : start + SHARD_ROWS]
+        rows, found = _rows(task, part, tokenizer, cache)
         faults += found
+        if faults or labeller is None:
+            continue
+        texts = [split_lead(task.prompt(example))[1] + example.target for example in part]
+        supervised += [
+            Supervised(example, *row, labels)
+            for example, row, labels in zip(part, rows, labeller.label(part, texts), strict=True)
+        ]
     faults = faults or [
         f"{_name(row.example)}: {len(row)} tokens ({row.prompt_length} of prompt, {row.completion_length} of completion),"
         f" more than trainer.max_length = {max_length}"
@@ -104,8 +129,8 @@ def supervise(
 
 def _rows(
     task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", cache: TokenCache | None
-) -> tuple[list[Supervised], list[str]]:
-    """Returns the examples as tokens, and what is wrong with those that cannot be."""
+) -> tuple[list[_Row], list[str]]:
+    """Returns the tokens of the examples, and what is wrong with those that cannot be trained on."""
     if cache is None:
         return _tokenize(task, examples, tokenizer)
     keys = [cache.key(task.prompt(example), example.target) for example in examples]
@@ -115,12 +140,12 @@ def _rows(
     if faults:
         return made, faults
     for index, row in zip(missing, made, strict=True):
-        cache.add(keys[index], (row.ids, row.prompt_length))
-        kept[index] = (row.ids, row.prompt_length)
-    return [Supervised(example, *row) for example, row in zip(examples, kept, strict=True) if row is not None], []
+        cache.add(keys[index], row)
+        kept[index] = row
+    return [row for row in kept if row is not None], []
 
 
-def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -> tuple[list[Supervised], list[str]]:
+def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -> tuple[list[_Row], list[str]]:
     prompts = tokenize_prompts(task, examples, tokenizer)
     texts = [prompt.lead + prompt.example.target for prompt in prompts]
     rows, faults = [], []
@@ -131,7 +156,7 @@ def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -
         elif written != text:
             faults.append(f"{_name(prompt.example)}: the model's tokenizer cannot write {_lost(text, written)} of the target")
         ids = np.concatenate([prompt.ids, np.asarray([*completion, tokenizer.eos_id], np.int32)])
-        rows.append(Supervised(prompt.example, ids, len(prompt.ids)))
+        rows.append((ids, len(prompt.ids)))
     return rows, faults
 
 

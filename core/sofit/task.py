@@ -52,6 +52,9 @@ class Scores:
     """The metrics of each prediction and whatever helps to understand them, in the order of the predictions."""
     confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """`confusion[expected][found]` counts classes of output (functions, intents); empty where a task has none."""
+    breakdown: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """`breakdown[kind][part][outcome]` counts how each part of the outputs fared, the outcome "right" among others:
+    `breakdown["attribute"]["genres"]` may be {"right": 90, "wrong": 7, "missing": 3}; empty where a task has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +76,11 @@ class Task(abc.ABC):
 
     rules: ClassVar[Mapping[str, str]] = {}
     """What `check` looks for: each code, SOF101 and up, with a sentence on what is wrong."""
+
+    roles: ClassVar[Mapping[str, str]] = {}
+    """What the parts of an output are called where training shows its loss part by part: names by rule or terminal of the
+    grammar, such as {"function": "function", "TEXT": "value"}. `Grammar.role_spans` says what they decide, and what unnamed parts
+    are."""
 
     data: str = field(default="demo", metadata={"help": "demo, a folder, a file, or hf:NAME"})
 

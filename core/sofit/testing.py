@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from sofit.errors import SofitError
+from sofit.errors import SofitError, did_you_mean
 from sofit.grammar_check import check_grammar, targets_by_grammar
 from sofit.task import Example, Prediction, Scores, Task, check_task_class
 
@@ -36,7 +36,7 @@ def check_task(task: Task) -> None:
 
     The class has every part; its splits "train" and "validation" are not empty, load alike twice, and name each example once;
     every target parses, breaks no rule of the task, and has a canonical form that parses and is its own; the grammar has no
-    flaw for which it could not constrain generation (docs/grammars.md); no prompt depends
+    flaw for which it could not constrain generation (docs/grammars.md), and has the parts that `roles` names; no prompt depends
     on the target or contains it; every metric gives the targets 1 and junk less, and is the mean of its values per example, if it
     has them.
 
@@ -44,7 +44,7 @@ def check_task(task: Task) -> None:
         AssertionError: lists every fault.
     """
     faults: list[str] = []
-    for check in (_class_faults, _data_faults, _prompt_faults, _target_faults, _grammar_faults, _score_faults):
+    for check in (_class_faults, _data_faults, _prompt_faults, _target_faults, _grammar_faults, _role_faults, _score_faults):
         try:
             found = list(check(task))
         except SofitError as error:
@@ -109,6 +109,13 @@ def _grammar_faults(task: Task) -> Iterator[str]:
         report = check_grammar(grammar, targets[:_SCORED], mutant_count=_MUTANTS, walk_count=_WALKS)
         # Targets that do not parse are faults already.
         yield from (f"grammar {grammar.name!r}: {flaw}" for flaw in report.flaws if flaw.check != "targets")
+
+
+def _role_faults(task: Task) -> Iterator[str]:
+    parts = task.grammar_for(_examples(task)[0]).parts
+    for name in task.roles:
+        if name not in parts:
+            yield f"roles name {name!r}, which is no rule or terminal of the grammar.{did_you_mean(name, sorted(parts))}"
 
 
 def _prompt_faults(task: Task) -> Iterator[str]:

@@ -5,6 +5,7 @@ The data takes this way: config -> task -> examples -> supervised tokens -> shar
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from sofit.data_check import checked_examples
 from sofit.defaults import with_defaults
 from sofit.evaluate import Evaluator, load_examples
 from sofit.feed import Feed, arrays_of
+from sofit.labels import tokens_by_role
 from sofit.loading import load_decoder
 from sofit.mesh import make_partitioning
 from sofit.model import Decoder, DecoderConfig, LoraSpec, Quantized, add_adapters, with_remat
@@ -55,7 +57,8 @@ def train(
     pretrained = load_pretrained(config.model)
     partitioning = make_partitioning(config.trainer, DecoderConfig.from_hf(pretrained.config))
     row_multiple = 1 if partitioning is None else partitioning.data_size
-    feed = Feed(examples.tokenized(pretrained.tokenizer, config), config.trainer, steps, row_multiple=row_multiple)
+    source = examples.tokenized(pretrained.tokenizer, config)
+    feed = Feed(source, config.trainer, steps, row_multiple=row_multiple)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
     quantization = None if config.lora is None else config.lora.quantize_base
     model = load_decoder(pretrained, stored_dtype(config), partitioning, quantization)
@@ -76,7 +79,7 @@ def train(
     with Session(run, plugins, trainer, evaluator) as session, feed:
         state, first_step = session.begin(state, resume=resume)
         for step in range(first_step, steps + 1):
-            state, record = _take_step(trainer, state, feed, schedule, step, seed=config.trainer.seed)
+            state, record = _take_step(trainer, state, feed, schedule, step, source.roles, seed=config.trainer.seed)
             if session.after_step(state, record):
                 break
         state = session.finish(state)
@@ -107,18 +110,28 @@ def lora_spec(config: Config) -> LoraSpec | None:
 
 
 def _take_step(
-    trainer: Trainer, state: TrainState, feed: Feed, schedule: optax.Schedule, step: int, *, seed: int
+    trainer: Trainer,
+    state: TrainState,
+    feed: Feed,
+    schedule: optax.Schedule,
+    step: int,
+    roles: Sequence[str],
+    *,
+    seed: int,
 ) -> tuple[TrainState, StepRecord]:
     start = time.monotonic()
     examples, micro_batches = feed.examples(step), feed.micro_batches(step)
-    completion_tokens = sum(example.completion_length for example in examples)
+    tokens = tokens_by_role(example.labels for example in examples)
+    completion_tokens = int(tokens.sum())
     key = jax.random.fold_in(jax.random.key(seed), step)
-    state, loss, norm = trainer.step(state, arrays_of(micro_batches), completion_tokens, key)
-    loss, norm = float(loss), float(norm)  # Waits for the device.
+    state, losses, norm = trainer.step(state, arrays_of(micro_batches), max(completion_tokens, 1), key)
+    losses, norm = np.asarray(losses, np.float64), float(norm)  # Waits for the device.
     seconds = time.monotonic() - start
     return state, StepRecord(
         step=step,
-        loss=loss,
+        loss=float(losses.sum()),
+        loss_by_role={role: float(losses[n] * completion_tokens / tokens[n]) for n, role in enumerate(roles) if tokens[n]},
+        tokens_by_role={role: int(tokens[n]) for n, role in enumerate(roles) if tokens[n]},
         learning_rate=float(np.asarray(schedule(step - 1))),
         gradient_norm=norm,
         examples=len(examples),

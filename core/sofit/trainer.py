@@ -12,7 +12,7 @@ import optax
 from jaxtyping import PyTree
 
 from sofit.batches import PrefixBatch
-from sofit.loss import summed_loss
+from sofit.loss import losses_by_role
 from sofit.model import Decoder, Quantized, is_adapter_array
 from sofit.model.partitioning import Partitioning, Tree
 from sofit.precision import Precision
@@ -57,8 +57,8 @@ class Trainer:
     ) -> tuple[TrainState, jax.Array, jax.Array]:
         """Takes one step on micro-batches that hold `completion_tokens` targets together.
 
-        Returns the state after it, the loss before it (mean over the completion tokens, in nats) and the norm of the gradient.
-        The state that is given must not be used again.
+        Returns the state after it, the loss before it and the norm of the gradient. The loss is the sum of what is
+        returned, each role's part of the mean over the targets: (role), in nats. The state that is given must not be used again.
         """
         partitioning = self.frozen.partitioning
         if partitioning is not None:
@@ -96,14 +96,15 @@ def cast_floats(model: Decoder, dtype: str) -> Decoder:
 def compute_gradients(
     trainable: Decoder, frozen: Decoder, batch: PrefixBatch, completion_tokens: jax.Array, key: jax.Array, precision: Precision
 ) -> tuple[jax.Array, Decoder]:
-    """Returns a micro-batch's part of the loss, and its gradient for what is trained."""
+    """Returns a micro-batch's part of the loss by role, (role), and its gradient for what is trained."""
 
-    def loss(trainable: Decoder) -> jax.Array:
+    def loss(trainable: Decoder) -> tuple[jax.Array, jax.Array]:
         model = eqx.combine(cast_floats(trainable, precision.compute), frozen)
-        return summed_loss(model, batch, key=key) / completion_tokens
+        by_role = losses_by_role(model, batch, key=key) / completion_tokens
+        return by_role.sum(), by_role
 
-    value, gradients = eqx.filter_value_and_grad(loss)(trainable)
-    return value, _laid_out(gradients, trainable.partitioning)
+    (_, by_role), gradients = eqx.filter_value_and_grad(loss, has_aux=True)(trainable)
+    return _laid_out((by_role, gradients), trainable.partitioning)
 
 
 @partial(jax.jit, donate_argnames="total")

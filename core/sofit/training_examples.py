@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from sofit.config import Config
 from sofit.data_check import checked_examples, listing_of, refusal, target_problems
 from sofit.errors import SofitError
+from sofit.labels import Labeller
 from sofit.supervision import Supervised, supervise
 from sofit.task import Example, Task
 from sofit.token_cache import TokenCache
@@ -24,6 +25,11 @@ _log = logging.getLogger(__name__)
 
 class Source(Protocol):
     """Examples as tokens, by number."""
+
+    @property
+    def roles(self) -> Sequence[str]:
+        """The roles of completion tokens, by number."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -97,19 +103,21 @@ class _LoadedExamples:
 
     def tokenized(self, tokenizer: "Tokenizer", config: Config) -> Source:
         cache = _cache(tokenizer, config)
+        labeller = Labeller(self._task, self._examples[0], tokenizer, config.trainer.loss_on)
         try:
-            rows = supervise(self._task, self._examples, tokenizer, config.trainer.max_length, cache)
+            rows = supervise(self._task, self._examples, tokenizer, config.trainer.max_length, cache, labeller)
         finally:
             if cache is not None:
                 cache.flush()
-        return LoadedSource(rows)
+        return LoadedSource(rows, labeller.roles)
 
 
 class LoadedSource:
     """Examples that are in memory."""
 
-    def __init__(self, rows: Sequence[Supervised]) -> None:
+    def __init__(self, rows: Sequence[Supervised], roles: Sequence[str] = ()) -> None:
         self._rows = rows
+        self.roles = roles
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -141,11 +149,16 @@ class _StreamedSource:
     ) -> None:
         self._task, self._examples, self._tokenizer = task, examples, tokenizer
         self._max_length, self._cache = config.trainer.max_length, _cache(tokenizer, config)
+        self._labeller = Labeller(task, examples[0], tokenizer, config.trainer.loss_on)
         self._allow_invalid = allow_invalid
         self._left_out: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._examples)
+
+    @property
+    def roles(self) -> Sequence[str]:
+        return self._labeller.roles
 
     def at(self, indices: Sequence[int]) -> list[Supervised]:
         examples = [self._examples[index] for index in indices]
@@ -154,7 +167,7 @@ class _StreamedSource:
                 raise refusal(self._task, examples, problems, "train", allow_invalid=self._allow_invalid)
             self._tell({indices[place] for place in problems}, listing_of(examples, problems))
             examples = [example for place, example in enumerate(examples) if place not in problems]
-        return supervise(self._task, examples, self._tokenizer, self._max_length, self._cache)
+        return supervise(self._task, examples, self._tokenizer, self._max_length, self._cache, self._labeller)
 
     def _tell(self, left_out: set[int], listing: str) -> None:
         count = len(self._left_out)

@@ -16,6 +16,17 @@ _VALUES = ("current_date", "current_time", "current_timestamp", "false", "null",
 _PLAIN = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{LONGEST_NAME - 1}}}")
 _SPECIAL = re.compile(r"[\\.\[\](){}*+?^$|/]")
 
+_ROLES = {
+    "name": "TABLE QUOTED_TABLE COLUMN QUOTED_COLUMN QUALIFIER MEMBER ALIAS NEXT_ALIAS QUOTED_ALIAS",
+    "function": "FUNCTION_OPEN AGGREGATE_OPEN",
+    "value": "NUMBER STRING TEXT",
+    "operator": "COMPARE PLUS_OR_MINUS TIMES_OR_BY NEGATIVE",
+    "punctuation": "STAR OPEN CLOSE COMMA SEMICOLON",
+    "keyword": "start",
+}
+SQL_ROLES = {terminal: role for role, terminals in _ROLES.items() for terminal in terminals.split()}
+"""What the grammar's parts are: whatever has no other role is a keyword."""
+
 
 @functools.lru_cache(10_000)
 def sql_grammar_of(database: str, tables: tuple[str, ...], columns: tuple[str, ...]) -> Grammar:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_examples
 from sofit_grammars import builtin_grammar
-from sofit_grammars.sql_names import sql_grammar_of
+from sofit_grammars.sql_names import SQL_ROLES, sql_grammar_of
 from sofit_sql.canonical import RESULT_ALIAS, canonical_sql
 from sofit_sql.demo import demo_schema, demo_split
 from sofit_sql.metrics import score_queries
@@ -33,6 +33,7 @@ class SqlTask(Task):
     name: ClassVar[str] = "sql"
     description: ClassVar[str] = "questions to a database to SQL"
     rules: ClassVar[Mapping[str, str]] = RULES
+    roles: ClassVar[Mapping[str, str]] = SQL_ROLES
 
     schema_style: SchemaStyle = field(
         default="compact", metadata={"help": "compact: table(column type, ...); create: CREATE TABLE"}

@@ -36,6 +36,15 @@ ATTRIBUTES = (
 )
 """All attributes, in the order in which the data writes them."""
 
+ROLES = {
+    "start": "function",
+    "function": "function",
+    "attribute": "attribute",
+    "attribute_name": "attribute",
+    **dict.fromkeys(("TEXT", "YEAR", "ITEM", "age_rating", "mark", "yes_or_no"), "value"),
+}
+"""What the grammar's parts are; "request_attribute" is the one word that stands in `start` itself."""
+
 _FUNCTION = re.compile(r"(\w+)\(")
 _ATTRIBUTE = re.compile(r"(\w+)\[([^\]]*)\]")
 

@@ -9,7 +9,7 @@ On outputs that parse the two are equal, so a gap between them is what malformed
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -37,15 +37,32 @@ def score_calls(predictions: Sequence[Prediction]) -> Scores:
     Raises:
         SofitError: a target does not parse.
     """
-    per_example, confusion = [], {}
+    per_example, confusion, calls = [], {}, []
     for prediction in predictions:
         expected, found = _target(prediction), parse_call(prediction.text)
         per_example.append(_score(prediction, expected, found))
+        calls.append((expected, found or _NO_CALL))
         counts = confusion.setdefault(expected.function, Counter())
         counts[found.function if found else UNPARSED] += 1
     names = [name for name, value in per_example[0].items() if isinstance(value, float)] if per_example else []
     metrics = {name: fmean(entry[name] for entry in per_example) for name in names}
-    return Scores(metrics=metrics, per_example=per_example, confusion=confusion)
+    return Scores(metrics=metrics, per_example=per_example, confusion=confusion, breakdown=break_down(calls))
+
+
+def break_down(calls: Iterable[tuple[FunctionCall, FunctionCall]]) -> dict[str, dict[str, Counter[str]]]:
+    """Counts how each function and each attribute fared in (expected, found) calls, where letter case counts.
+
+    An attribute is right, has a wrong value, is missing, or is extra: one that the target does not have.
+    """
+    functions: dict[str, Counter[str]] = {}
+    attributes: dict[str, Counter[str]] = {}
+    for expected, found in calls:
+        functions.setdefault(expected.function, Counter())["right" if found.function == expected.function else "wrong"] += 1
+        for name in {**expected.values, **found.values}:
+            is_right = found.values.get(name) == expected.values.get(name)
+            known = "extra" if name not in expected.values else "missing" if name not in found.values else "wrong value"
+            attributes.setdefault(name, Counter())["right" if is_right else known] += 1
+    return {"function": functions, "attribute": attributes}
 
 
 def call_accuracies(expected: FunctionCall, found: FunctionCall) -> dict[str, float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_examples
-from sofit_viggo.calls import GRAMMAR, parse_call
+from sofit_viggo.calls import GRAMMAR, ROLES, parse_call
 from sofit_viggo.demo import demo_split
 from sofit_viggo.metrics import HEADLINE, score_calls
 from sofit_viggo.prompt import PROMPT_STYLES, PromptStyle, prompt_for, shared_prompt
@@ -29,6 +29,7 @@ class ViggoTask(Task):
     grammar: ClassVar[Grammar | None] = GRAMMAR
     headline: ClassVar[Sequence[str]] = HEADLINE
     rules: ClassVar[Mapping[str, str]] = RULES
+    roles: ClassVar[Mapping[str, str]] = ROLES
 
     prompt_style: PromptStyle = field(
         default="long",

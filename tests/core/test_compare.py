@@ -27,7 +27,7 @@ def results(task: str, overall: float, **more: Any) -> dict[str, Any]:
 def runs(tmp_path: Path) -> Path:
     for name, overall in (("full", 0.97), ("lora", 0.95)):
         (tmp_path / name).mkdir()
-        content = results("viggo", overall, train={"steps": 9, "seconds": 90.0})
+        content = results("viggo", overall, train={"steps": 9, "seconds": 90.0, "peak_memory_bytes": 2_340_000_000})
         (tmp_path / name / "results.json").write_text(json.dumps(content))
     (tmp_path / "base.json").write_text(json.dumps(results("viggo", 0.02)))
     return tmp_path
@@ -45,6 +45,7 @@ def test_the_last_scores_of_each_run_stand_side_by_side(runs: Path) -> None:
     assert rows["metric"] == ["base", "base, constrained", "full", "full, constrained", "lora", "lora, constrained"]
     assert rows["overall_accuracy"] == ["0.020", "0.990", "0.970", "0.990", "0.950", "0.990"]
     assert rows["training steps"] == ["–", "–", "9", "9", "9", "9"]
+    assert rows["peak memory, GB"] == ["–", "–", "2.3", "2.3", "2.3", "2.3"]
     assert rows["training minutes"] == ["–", "–", "1.5", "1.5", "1.5", "1.5"]
 
 

@@ -21,7 +21,7 @@ from sofit import SofitError
 from sofit.batches import to_arrays
 from sofit.config import Config, OptimizerConfig
 from sofit.loading import load_decoder
-from sofit.loss import summed_loss
+from sofit.loss import losses_by_role
 from sofit.model import Decoder, LoraSpec, add_adapters, is_adapter_array, merge_adapters
 from sofit.model.linear import Adapter
 from sofit.model.lora import adapters_by_layer
@@ -124,7 +124,7 @@ def test_dropout_is_off_without_a_key_and_the_same_for_the_same_key(base: Decode
 
     @eqx.filter_jit
     def loss(model: Decoder, batch: Any, key: jax.Array | None) -> jax.Array:
-        return summed_loss(model, batch, key=key)
+        return losses_by_role(model, batch, key=key).sum()
 
     def loss_of(model: Decoder, seed: int | None) -> float:
         return float(loss(model, to_arrays(micro), None if seed is None else jax.random.key(seed)))

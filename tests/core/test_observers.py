@@ -199,6 +199,7 @@ def test_tensorboard_shows_what_happened(tmp_path: Path):
     events = [event.FromString(record) for record in _tfrecords(file.read_bytes())]
     shown = {value.tag: (event.step, value.simple_value) for event in events for value in event.summary.value}
     assert shown["train/loss"] == (1, pytest.approx(make_step(1).loss))
+    assert shown["train/loss_by_role/value"] == (1, pytest.approx(make_step(1).loss_by_role["value"]))
     assert shown["validation_constrained/exact_match"] == (1, 0.5)
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 import yaml
-from recorded_run import RecordedRun, make_report, make_run
+from recorded_run import RecordedRun, make_report, make_run, make_step
 
 from sofit.config import Config
 from sofit.errors import SofitError
 from sofit.outputs import JsonLines, choose_run_folder, compare, tabulate, write_outputs, write_text
+from sofit.outputs.breakdown import breakdown_tables
 from sofit.outputs.errors_shown import worst_errors
-from sofit.outputs.loss_curve import loss_curve
+from sofit.outputs.loss_curve import loss_curve, role_curves
 from sofit.run import Outcome, Run
 
 
@@ -137,6 +138,28 @@ def test_the_report_shows_what_happened(tmp_path: Path):
     assert "train_batch_size: 16" in page.text
 
 
+def test_the_report_shows_the_loss_of_each_role(tmp_path: Path):
+    _, results = finished_run(tmp_path, steps=40)
+    page = Page((tmp_path / "report.html").read_text())
+    last = make_step(40).loss_by_role
+    assert results["train"]["last_loss_by_role"] == dict(last)
+    assert page.tags.count("polyline") == 4  # The loss, its running mean, and two roles.
+    assert re.search(r"first \d.*value \d", page.text.replace("\n", " "))
+
+
+def test_the_report_counts_the_errors_of_each_part(tmp_path: Path):
+    _, results = finished_run(tmp_path)
+    page = Page((tmp_path / "report.html").read_text())
+    (attributes,) = (table for table in breakdown_tables(results["evaluations"][-1]["breakdown"]) if table.kind == "attribute")
+    assert attributes.outcomes == ("right", "wrong value", "missing")
+    errors = [sum(counts[1:]) for _, counts in attributes.rows]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] > 0
+    shown = page.text[page.text.index("Errors by attribute") :]
+    places = [shown.index(f"{name}") for name, _ in attributes.rows]
+    assert places == sorted(places)
+
+
 def test_the_report_escapes_what_a_model_wrote(tmp_path: Path):
     finished_run(tmp_path)
     page = Page((tmp_path / "report.html").read_text())
@@ -192,6 +215,22 @@ def test_the_loss_curve_stays_inside_its_frame(count: int):
     assert all(0 <= x <= 720 and 0 <= y <= 260 for x, y in points)
     assert len(drawing) < 20_000
     assert f"step {count}<" in drawing
+
+
+@pytest.mark.parametrize("count", [2, 19, 40, 5000])
+def test_the_curves_of_the_roles_stay_inside_their_frame(count: int):
+    losses = [{"first": 3.0 / step, "<end>": 0.0, **({"value": 1e-3} if step % 2 else {})} for step in range(1, count + 1)]
+    drawing = role_curves(range(1, count + 1), losses)
+    points = [tuple(map(float, pair.split(","))) for line in re.findall(r'points="([^"]*)"', drawing) for pair in line.split()]
+    assert all(0 <= x <= 720 and 0 <= y <= 260 for x, y in points)
+    assert drawing.count("<polyline") == (2 if count == 2 else 3)
+    assert "&lt;end&gt; 1e-05<" in drawing
+    assert len(drawing) < 40_000
+
+
+@pytest.mark.parametrize("losses", [[], [{}, {}], [{"a": 1.0}], [{"a": None}, {"a": 2.0}]])
+def test_nothing_to_draw_makes_no_curves(losses: list[dict[str, float | None]]):
+    assert role_curves(range(1, len(losses) + 1), losses) == ""
 
 
 @pytest.mark.parametrize("losses", [[], [1.0], [float("nan"), 2.0]])

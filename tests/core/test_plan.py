@@ -107,7 +107,7 @@ def losses_of(method: str, **settings: Any) -> list[float]:
     count, losses, norms = sum(example.completion_length for example in BATCH), [], []
     for step in range(4):
         state, loss, norm = trainer.step(state, [to_arrays(micro)], count, jax.random.key(step))
-        losses.append(float(loss))
+        losses.append(float(loss.sum()))
         norms.append(float(norm))
     return losses + norms
 

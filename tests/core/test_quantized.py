@@ -67,7 +67,7 @@ def losses_of(kind: Quantization | None) -> list[float]:
     count, losses = sum(example.completion_length for example in BATCH), []
     for step in range(4):
         state, loss, _ = trainer.step(state, [to_arrays(micro)], count, jax.random.key(step))
-        losses.append(float(loss))
+        losses.append(float(loss.sum()))
     assert {leaf.dtype for leaf in jax.tree.leaves(state.trainable)} == {np.dtype("float32")}
     return losses
 

@@ -25,7 +25,7 @@ from token_examples import supervised
 
 from sofit.batches import to_arrays
 from sofit.loading import load_decoder
-from sofit.loss import summed_loss
+from sofit.loss import losses_by_role
 from sofit.model import Decoder, LoraSpec, Stream, adapter_tensors, is_adapter_array, to_hf_tensors
 from sofit.packing import MicroBatch, Packer
 from sofit.pretrained import Pretrained
@@ -97,7 +97,7 @@ LAYOUTS = {
 
 @eqx.filter_jit
 def _value_and_gradient(trainable: Decoder, frozen: Decoder, batch: Any) -> tuple[jax.Array, Decoder]:
-    return eqx.filter_value_and_grad(lambda trainable: summed_loss(eqx.combine(trainable, frozen), batch))(trainable)
+    return eqx.filter_value_and_grad(lambda trainable: losses_by_role(eqx.combine(trainable, frozen), batch).sum())(trainable)
 
 
 def packed_loss(model: Decoder, micro_batches: Sequence[MicroBatch], is_trained: Any) -> tuple[float, Gradients]:

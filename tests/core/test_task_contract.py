@@ -81,6 +81,11 @@ class IgnoredText(Spell):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UnknownRole(Spell):
+    roles: ClassVar[Mapping[str, str]] = {"start": "number", "satrt": "number"}
+
+
+@dataclass(frozen=True, kw_only=True)
 class BrokenRule(Spell):
     rules: ClassVar[Mapping[str, str]] = {"SOF101": "A number is above three."}
 
@@ -173,6 +178,7 @@ def test_a_task_that_keeps_the_contract_passes():
         (OtherEveryTime, "load() gives other examples when called again"),
         (WrongTarget, "numbers.csv:1: the target 'one!' does not parse: 1:4: SOF"),
         (IgnoredText, "train-2: the parse tree of 'two' renders as 'tw'"),
+        (UnknownRole, "roles name 'satrt', which is no rule or terminal of the grammar. Did you mean 'start'?"),
         (BrokenRule, "validation-4: the target 'four' breaks a rule of the task: 1:1: SOF101 That is more than three."),
         (RestlessCanonical, "train-1: the canonical form 'two' has itself another one"),
         (UnparsableCanonical, "train-1: the canonical form 'One' of 'one' does not parse"),

@@ -92,6 +92,11 @@ def test_metrics_has_a_line_a_step(lora_run: Path) -> None:
         assert line["examples_per_second"] > 0
         assert 5 < line["loss"] < 20
         assert line["computed_tokens"] < line["example_tokens"]
+        tokens, losses = line["tokens_by_role"], line["loss_by_role"]
+        assert set(losses) == set(tokens) == {"first", "end", "function", "attribute", "value", "punctuation"}
+        assert (tokens["first"], tokens["end"], sum(tokens.values())) == (4, 4, line["completion_tokens"])
+        weighted = sum(losses[role] * tokens[role] for role in tokens) / line["completion_tokens"]
+        assert weighted == pytest.approx(line["loss"], rel=1e-5)
 
 
 def test_results_say_what_was_done_and_what_came_of_it(lora_run: Path, tiny_model_folder: Path) -> None:
@@ -189,7 +194,7 @@ def test_a_killed_run_goes_on_as_if_it_had_never_stopped(lora_run: Path, workpla
 
     result = run_sofit("train", "--resume", "--out", "killed", cwd=workplace)
     assert f"of {STEPS}" in next(line for line in result.stderr.splitlines() if line.startswith("going on with step "))
-    figures = ("step", "loss", "gradient_norm", "learning_rate", "examples", "computed_tokens")
+    figures = ("step", "loss", "loss_by_role", "gradient_norm", "learning_rate", "examples", "computed_tokens")
     expected, found = (json_lines(run / "metrics.jsonl") for run in (lora_run, killed))
     assert [[line[name] for name in figures] for line in found] == [[line[name] for name in figures] for line in expected]
     for name in ("adapter/adapter_model.safetensors", "model/model.safetensors"):

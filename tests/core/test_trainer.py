@@ -55,7 +55,7 @@ def take_steps(
         assert (len(arrays) > 1) == (micro_batch_tokens < 200)
         count = sum(example.completion_length for example in batch)
         state, loss, norm = trainer.step(state, arrays, count, jax.random.fold_in(jax.random.key(0), step))
-        losses.append(float(loss))
+        losses.append(float(loss.sum()))
         norms.append(float(norm))
     return trainer, state, losses, norms
 

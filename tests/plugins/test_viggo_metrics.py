@@ -111,3 +111,21 @@ def test_gold_scores_1_and_both_readings_agree_on_what_parses_in_the_real_data(s
 def test_a_target_that_is_no_call_is_an_error_that_names_it():
     with pytest.raises(SofitError, match=r"^0: the target 'infrm\(\)' is not a function call: 1:1: "):
         score(("infrm()", TARGET))
+
+
+def test_each_function_and_attribute_is_counted_as_it_fared():
+    breakdown = score(
+        (TARGET, "verify_attribute(name[Doom], esrb[T (for Teen)], rating[good], genres[shooter])"),
+        (TARGET, "confirm(name[Crysis], rating[good], genres[shooter], platforms[PC, Xbox])"),
+        (TARGET, "no call"),
+    ).breakdown
+    assert breakdown == {
+        "function": {"verify_attribute": {"right": 1, "wrong": 2}},
+        "attribute": {
+            "name": {"right": 1, "wrong value": 1, "missing": 1},
+            "rating": {"right": 2, "missing": 1},
+            "genres": {"right": 2, "missing": 1},
+            "platforms": {"right": 1, "missing": 2},
+            "esrb": {"extra": 1},
+        },
+    }

@@ -55,6 +55,20 @@ class Matcher:
             self._consume(token)
         return len(tokens)
 
+    def forced(self, tokens: Sequence[int]) -> np.ndarray:
+        """Reads tokens, an end token included, and returns at which of them the mask leaves no other way: (token), bool.
+
+        A token that the mask forbids is none of these, and neither is any after it: no output under masks comes there.
+        """
+        is_forced = np.zeros(len(tokens), bool)
+        for place, token in enumerate(tokens):
+            self.fill(self._words)
+            if not is_allowed(self._words, token):
+                break
+            is_forced[place] = _is_only_one(self._words)
+            self._consume(token)
+        return is_forced
+
     def fill(self, mask: np.ndarray) -> None:
         """Writes a bit for each token that may come next into a row of words: (word), int32."""
         assert mask.dtype == np.int32, mask.dtype
@@ -116,6 +130,12 @@ class Matcher:
 def is_allowed(words: np.ndarray, token: int) -> bool:
     """Reads a token's bit in a packed mask."""
     return bool(words[token // WORD_BITS] >> (token % WORD_BITS) & 1)
+
+
+def _is_only_one(words: np.ndarray) -> bool:
+    """Whether a packed mask allows one token and no other."""
+    filled = words[words != 0].view(np.uint32)
+    return len(filled) == 1 and int(filled[0]).bit_count() == 1
 
 
 def _first_allowed(words: np.ndarray) -> int:

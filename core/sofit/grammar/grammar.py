@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lark import Lark, Token, Tree
 
     from sofit.grammar.flaw import Flaw
+    from sofit.grammar.roles import RoleSpan
     from sofit.grammar.terminals import Terminals
     from sofit.json_schema.grammar import JsonSchemaGrammar
 
@@ -37,6 +38,8 @@ class Grammar:
     """What `flaws` looks for, and what holds where it finds nothing."""
     is_exact: ClassVar[bool] = True
     """Whether the masks allow every output that is accepted; otherwise one spelling of each."""
+    roles: ClassVar[Mapping[str, str]] = {}
+    """What parts of an output are called, by rule or terminal, beside what a task names; `role_spans` says what that decides."""
 
     @classmethod
     def from_file(cls, path: str | Path) -> "Grammar":
@@ -119,6 +122,11 @@ class Grammar:
             reason = compile_error(self.text, error)
             raise SofitError(f"Grammar {self.path or self.name!r} does not compile: {reason}") from error
 
+    @property
+    def _tree_parser(self) -> "Lark":
+        """The parser that makes the tree of an accepted text."""
+        return self.parser
+
     @functools.cached_property
     def recogniser(self) -> Recogniser:
         """The same parser without trees."""
@@ -153,7 +161,7 @@ class Grammar:
         problem = self.problem(text)
         if problem is not None:
             raise SofitError(str(problem))
-        return self.parser.parse(text)
+        return self._tree_parser.parse(text)
 
     def accepts(self, text: str) -> bool:
         """Whether the text is in the language."""
@@ -166,3 +174,40 @@ class Grammar:
         from sofit.grammar.diagnosis import diagnose
 
         return diagnose(text, self.recogniser, self.terminals)
+
+    def role_spans(self, text: str, roles: Mapping[str, str]) -> "list[RoleSpan]":
+        """Returns what each part of an output is, from its start to its end; a text that does not parse is `text`.
+
+        Args:
+            text: the output.
+            roles: names by rule or terminal. A terminal that is named has that role; a literal without letters and digits is
+                "punctuation"; anything else has the role of the innermost rule around it that is named. Where none is, other
+                literals are "keyword", and terminals are called by their own names in lower case.
+        """
+        from lark.exceptions import LarkError
+
+        from sofit.grammar.roles import TEXT, RoleSpan, spans
+
+        try:
+            tree = self._tree_parser.parse(text)
+        except LarkError:
+            return [RoleSpan(0, len(text), TEXT)]
+        return list(spans(tree, self._default_roles, {**self.roles, **roles}))
+
+    def role_names(self, roles: Mapping[str, str]) -> tuple[str, ...]:
+        """Returns all roles that `role_spans` can give."""
+        from sofit.grammar.roles import possible_roles
+
+        return possible_roles(self._default_roles, {**self.roles, **roles})
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """The rules and terminals that a parse tree may show; the ones that a name for a role can stand for."""
+        parser = self._tree_parser
+        return frozenset([*self._default_roles, *(rule.alias or str(rule.origin.name) for rule in parser.rules)])
+
+    @functools.cached_property
+    def _default_roles(self) -> Mapping[str, str]:
+        from sofit.grammar.roles import default_roles
+
+        return default_roles(self._tree_parser)

@@ -46,6 +46,7 @@ class JsonSchemaGrammar(Grammar):
 
     checks: ClassVar[Mapping[str, str]] = {"schema": "the masks enforce all of the schema"}
     is_exact: ClassVar[bool] = False
+    roles: ClassVar[Mapping[str, str]] = {"key": "key", "WS": "punctuation", "start": "value"}
 
     formats: bool = True
     """Whether a `format` must be obeyed, not only noted."""

@@ -16,7 +16,8 @@ JSON = Grammar(
     start: WS? value WS?
     ?value: object | array | STRING | NUMBER | "true" | "false" | "null"
     object: "{" WS? (member ("," WS? member)*)? "}"
-    member: STRING WS? ":" WS? value WS?
+    member: key WS? ":" WS? value WS?
+    key: STRING
     array: "[" WS? (element ("," WS? element)*)? "]"
     element: value WS?
     STRING: /"(?:[^"\\\x00-\x1f]|\\["\\\/bfnrt]|\\u[0-9A-Fa-f]{4})*"/
@@ -53,7 +54,7 @@ def span_of(text: str, path: Sequence[str | int], name: str | None = None) -> tu
 
 
 def _members(node: Any, name: str) -> list[Any]:
-    return [child for child in node.children if _rule(child) == "member" and json.loads(child.children[0]) == name]
+    return [child for child in node.children if _rule(child) == "member" and json.loads(child.children[0].children[0]) == name]
 
 
 def _value(node: Any) -> Any:

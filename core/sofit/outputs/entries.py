@@ -14,6 +14,9 @@ def evaluation_entry(report: Report) -> dict[str, Any]:
         "n": report.n,
         "metrics": dict(report.scores.metrics),
         "confusion": {expected: dict(found) for expected, found in report.scores.confusion.items()},
+        "breakdown": {
+            kind: {part: dict(outcomes) for part, outcomes in parts.items()} for kind, parts in report.scores.breakdown.items()
+        },
         "seconds": report.seconds,
         "details": dict(report.details),
     }

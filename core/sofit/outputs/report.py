@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sofit.config_reference import as_yaml
+from sofit.outputs.breakdown import breakdown_tables
 from sofit.outputs.comparison import Comparison, occasion
 from sofit.outputs.errors_shown import worst_errors
-from sofit.outputs.loss_curve import loss_curve
+from sofit.outputs.loss_curve import loss_curve, role_curves
 from sofit.outputs.rendering import render
 from sofit.outputs.results import demo_notice
 from sofit.outputs.times import duration
@@ -37,9 +38,11 @@ def report_page(
         "demo_notice": demo_notice(run.task),
         "figures": _figures(results),
         "curve": loss_curve([step["step"] for step in steps], [_number(step["loss"]) for step in steps]),
+        "role_curves": role_curves([step["step"] for step in steps], [step.get("loss_by_role", {}) for step in steps]),
         "confusion": confusion,
         # The expected classes first, so that right answers stand on the diagonal; then whatever else was written.
         "confusion_columns": list(dict.fromkeys([*confusion, *(name for found in confusion.values() for name in found)])),
+        "breakdowns": breakdown_tables(judged.get("breakdown", {}) if judged else {}),
         "errors": worst_errors(predictions, list(judged["metrics"]) if judged else []),
         "judged": occasion(judged["when"], judged["step"], judged["constrained"]) if judged else "",
         "config": as_yaml(run.config),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from sofit.outputs.peak_memory import peak_memory_bytes
 from sofit.outputs.versions import installed_versions
 from sofit.run import Outcome, Run
 from sofit.task import Task
@@ -48,6 +49,8 @@ def results_of(
             "completion_tokens": sum(step["completion_tokens"] for step in steps),
             "first_loss": steps[0]["loss"] if steps else None,
             "last_loss": steps[-1]["loss"] if steps else None,
+            "last_loss_by_role": steps[-1].get("loss_by_role", {}) if steps else {},
+            "peak_memory_bytes": peak_memory_bytes(),
             "tokens": {
                 "with_sharing": sum(step["computed_tokens"] for step in steps),
                 "without_sharing": sum(step["example_tokens"] for step in steps),

@@ -38,7 +38,7 @@ def read_results(path: str | Path) -> dict[str, Any]:
 
 
 def compare_runs(results: Mapping[str, Mapping[str, Any]]) -> Comparison:
-    """Sets the last evaluations of runs beside each other, then how long each trained.
+    """Sets the last evaluations of runs beside each other, then how long each trained and what memory it took.
 
     Args:
         results: what `read_results` read, by the path of each run.
@@ -61,7 +61,10 @@ def compare_runs(results: Mapping[str, Mapping[str, Any]]) -> Comparison:
     table = tabulate(columns)
     steps = tuple(str(training.get("steps", "–")) for training in trainings)
     minutes = tuple(f"{training['seconds'] / 60:.1f}" if "seconds" in training else "–" for training in trainings)
-    return replace(table, rows=(*table.rows, ("training steps", steps), ("training minutes", minutes)))
+    peaks = [training.get("peak_memory_bytes") for training in trainings]
+    memory = tuple("–" if peak is None else f"{peak / 1e9:.1f}" for peak in peaks)
+    more = (("training steps", steps), ("training minutes", minutes), ("peak memory, GB", memory))
+    return replace(table, rows=(*table.rows, *more))
 
 
 def _short_names(paths: list[str]) -> list[str]:

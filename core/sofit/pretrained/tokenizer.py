@@ -105,6 +105,10 @@ class Tokenizer:
         """Returns the ids of each text as `encode_continuation` does, on all cores."""
         return [encoding.ids for encoding in self._inner.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def continuation_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Returns where each token of `encode_continuations` starts and ends in its text, in whole characters."""
+        return [encoding.offsets for encoding in self._inner.encode_batch(list(texts), add_special_tokens=False)]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids that begin with a prompt."""
         return self._backend.decode(list(ids), skip_special_tokens=True)
