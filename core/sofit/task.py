@@ -4,7 +4,8 @@ import abc
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypedDict
+from statistics import fmean
+from typing import Any, ClassVar, Literal, TypedDict, get_args, get_origin
 
 from sofit.errors import SofitError, did_you_mean
 from sofit.grammar import Grammar, Problem
@@ -53,6 +54,25 @@ class Scores:
     confusion: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """`confusion[expected][found]` counts classes of output (functions, intents); empty where a task has none."""
 
+    @classmethod
+    def averaged(
+        cls,
+        per_example: Sequence[Mapping[str, Any]],
+        *,
+        together: Mapping[str, float] | None = None,
+        confusion: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> "Scores":
+        """Makes scores of entries of all examples: the metrics are the means of their floats, and `together`.
+
+        Args:
+            per_example: as the field; each entry has the same floats.
+            together: the metrics of all predictions together.
+            confusion: as the field.
+        """
+        names = [name for name, value in per_example[0].items() if isinstance(value, float)] if per_example else []
+        means = {name: fmean(entry[name] for entry in per_example) for name in names}
+        return cls(metrics={**means, **(together or {})}, per_example=per_example, confusion=confusion or {})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task(abc.ABC):
@@ -60,6 +80,7 @@ class Task(abc.ABC):
 
     Every option has a default, so that `sofit train --task NAME` works alone. A field is set from the command line with
     `--set task_options.FIELD=VALUE`, `data` with `--data`. A field's `metadata["help"]` describes it in `sofit tasks NAME`.
+    A field of a `Literal` type takes only its values.
     """
 
     name: ClassVar[str]
@@ -75,6 +96,12 @@ class Task(abc.ABC):
     """What `check` looks for: each code, SOF101 and up, with a sentence on what is wrong."""
 
     data: str = field(default="demo", metadata={"help": "demo, a folder, a file, or hf:NAME"})
+
+    def __post_init__(self) -> None:
+        for option in dataclasses.fields(self):
+            if get_origin(option.type) is Literal and getattr(self, option.name) not in get_args(option.type):
+                choices, value = ", ".join(map(str, get_args(option.type))), getattr(self, option.name)
+                raise SofitError(f"Option {option.name!r} must be one of {choices}. Got {value!r}.")
 
     @abc.abstractmethod
     def load(self, split: str) -> Iterable[Example]:

@@ -14,12 +14,12 @@ from functools import cached_property
 from typing import ClassVar
 
 from sofit import Example, Prediction, Record, Scores, Task, read_split
+from sofit_grammars.function_calls import calls_schema
 from sofit_json.demo import DEMO_SCHEMA, demo_split
-from sofit_json.functions import calls_schema
 from sofit_json.metrics import score_json
 from sofit_json.prompt import call_prompt, text_instruction, text_prompt
-from sofit_json.sources import CallRequest, call_example, has_functions, read_schema, text_example
-from sofit_json.values import any_json, schema_grammar
+from sofit_json.sources import FUNCTION_FIELDS, CallRequest, call_example, read_schema, text_example
+from sofit_json.values import NOTHING, json_value, schema_grammar
 
 _log = logging.getLogger("sofit.json")
 
@@ -42,7 +42,7 @@ class JsonTask(Task):
         records = demo_split(split, self.demo_seed) if self.is_demo else read_split(self.data, split)
         try:
             for index, record in enumerate(records):
-                if has_functions(record):
+                if record.first(*FUNCTION_FIELDS):
                     example = call_example(record, f"{split}-{index}", is_of_arrow=is_of_arrow)
                     found = [type_ for function in example.input.functions for type_ in function.unknown_types]
                     unknown = {**dict.fromkeys(found, record.where), **unknown}
@@ -71,13 +71,14 @@ class JsonTask(Task):
 
     def example_for(self, text: str) -> Example:
         """Makes an example of a text, or of a row with functions, written as JSON."""
-        fields = any_json().value(text) if any_json().accepts(text) else None
+        fields = json_value(text)
         record = Record(fields if isinstance(fields, dict) else {}, "the input")
-        return call_example(record, "input") if has_functions(record) else super().example_for(text)
+        return call_example(record, "input") if record.first(*FUNCTION_FIELDS) else super().example_for(text)
 
     def canonical(self, text: str, example: Example) -> str:
         """Returns the JSON with names in the schema's order and one spacing."""
-        return (self.grammar_for(example).spelling(any_json().value(text)) or text) if any_json().accepts(text) else text
+        value = json_value(text)
+        return text if value is NOTHING else self.grammar_for(example).spelling(value) or text
 
     def instruction_row(self, example: Example):
         """Returns what stands before every text, the text, and the JSON; with functions, the whole prompt and the calls."""

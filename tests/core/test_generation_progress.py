@@ -61,6 +61,20 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
     ]
 
 
+def test_the_time_left_is_that_of_the_outputs_and_not_of_compiling(monkeypatch: pytest.MonkeyPatch):
+    # A minute passes before the first three outputs, and then a second for each.
+    times = iter([0.0, 60.0, 60.1, 60.2, *(60.2 + second for second in range(1, 18))])
+    monkeypatch.setattr(generation_progress.time, "monotonic", lambda: next(times))
+    stream = io.StringIO()
+    show_once = GenerationProgress(stream)
+    for done in range(21):
+        show_once.show("generating", done, 20)
+    assert stream.getvalue().splitlines() == [
+        "generating: 1/20",
+        "generating: 13/20  1 outputs/s  0:07 left",
+    ]
+
+
 def test_what_is_done_at_once_leaves_no_line():
     stream = io.StringIO()
     show_all(GenerationProgress(stream))

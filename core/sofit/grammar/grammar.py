@@ -119,6 +119,11 @@ class Grammar:
             reason = compile_error(self.text, error)
             raise SofitError(f"Grammar {self.path or self.name!r} does not compile: {reason}") from error
 
+    @property
+    def _tree_parser(self) -> "Lark":
+        """The parser that makes the tree of an accepted text."""
+        return self.parser
+
     @functools.cached_property
     def recogniser(self) -> Recogniser:
         """The same parser without trees."""
@@ -153,7 +158,7 @@ class Grammar:
         problem = self.problem(text)
         if problem is not None:
             raise SofitError(str(problem))
-        return self.parser.parse(text)
+        return self._tree_parser.parse(text)
 
     def accepts(self, text: str) -> bool:
         """Whether the text is in the language."""

@@ -13,7 +13,7 @@ from sofit.grammar.lark_text import definitions
 from sofit.grammar.recogniser import Recogniser, set_warnings_ignored
 
 if TYPE_CHECKING:
-    from lark import Lark, Token, Tree
+    from lark import Lark
     from lark.lexer import TerminalDef
 
     from sofit.grammar.flaw import Flaw
@@ -53,17 +53,6 @@ class NarrowedGrammar(Grammar):
             if terminal in self.narrowed
         )
 
-    def parse(self, text: str) -> "Tree[Token]":
-        """Parses a whole output, as the base does.
-
-        Raises:
-            SofitError: the text is not in the language; the message is that of its `problem`.
-        """
-        problem = self.problem(text)
-        if problem is not None:
-            raise SofitError(str(problem))
-        return self.base.parser.parse(text)
-
     @functools.cached_property
     def parser(self) -> "Lark":
         """The parser of the base with another lexer: what its states expect, for messages and for the check of collisions."""
@@ -78,6 +67,11 @@ class NarrowedGrammar(Grammar):
         frontend.lexer_conf.terminals_by_name = {terminal.name: terminal for terminal in parser.terminals}
         frontend.lexer = create_contextual_lexer(frontend.lexer_conf, frontend.parser, None, parser.options)
         return parser
+
+    @property
+    def _tree_parser(self) -> "Lark":
+        """That of the base, which reads every output as this grammar would, and need not be compiled for it."""
+        return self.base._tree_parser
 
     @functools.cached_property
     def recogniser(self) -> Recogniser:

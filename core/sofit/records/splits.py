@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sofit.errors import SofitError
 from sofit.records.files import SUFFIXES, read_file
@@ -21,6 +21,8 @@ SPLIT_NAMES = {
 }
 """The file stems, or Hub split names, under which each split is looked for, in this order."""
 
+_T = TypeVar("_T")
+
 _HELD_OUT_SHARE = 0.1
 _HELD_OUT_AT_MOST = 200
 _EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3", "s3a": "s3"}
@@ -29,6 +31,8 @@ _EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3", "s3a": "s3"}
 
 def read_split(data: str, split: str) -> Iterator[Record]:
     """Yields the rows of a split of `data`: a folder with a file for each split, a single file, or "hf:NAME".
+
+    Of several data sets in one on the Hub, "hf:NAME/CONFIGURATION" chooses one.
 
     A single file has no validation split of its own: a tenth of its distinct rows, at most 200, chosen by a hash of their
     content, is "validation" and the rest is "train".
@@ -44,6 +48,19 @@ def read_split(data: str, split: str) -> Iterator[Record]:
         yield record
     if is_empty:
         raise SofitError(f"{data} has no rows for the {split} split.")
+
+
+def take_split(rows: Sequence[_T], split: str, sizes: Mapping[str, int]) -> Sequence[_T]:
+    """Returns a split of a demo set: of all its rows, which lie one split after the other, each of its size.
+
+    Raises:
+        SofitError: `sizes` has no such split.
+    """
+    if split not in sizes:
+        raise SofitError(f"The demo set has no split {split!r}. It has: {', '.join(sizes)}.")
+    names = list(sizes)
+    start = sum(sizes[name] for name in names[: names.index(split)])
+    return rows[start : start + sizes[split]]
 
 
 def _read_hub(data: str, split: str) -> Iterator[Record]:
