@@ -80,7 +80,7 @@ class Task(abc.ABC):
 
     Every option has a default, so that `sofit train --task NAME` works alone. A field is set from the command line with
     `--set task_options.FIELD=VALUE`, `data` with `--data`. A field's `metadata["help"]` describes it in `sofit tasks NAME`.
-    A field of a `Literal` type takes only its values.
+    A field of a `Literal` type takes only its values, unless the module postpones its annotations.
     """
 
     name: ClassVar[str]

@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face Hub."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from sofit.errors import SofitError
@@ -30,10 +31,10 @@ def load_from_hub(name: str) -> HubRows:
     dataset, _, configuration = rest.partition("/")
     dataset = f"{organisation}/{dataset}" if dataset else organisation
     revision = _PARQUET_CONVERSION if HF_HUB_OFFLINE else _revision(dataset, configuration)
-    # In the conversion, a configuration is a folder.
-    chosen = {"name": None, "data_dir": configuration or None} if revision else {"name": configuration or None}
     try:
-        return cast(HubRows, datasets.load_dataset(dataset, revision=revision, **chosen))
+        if revision and configuration:
+            return cast(HubRows, datasets.load_dataset("parquet", data_files=_converted_files(dataset, configuration)))
+        return cast(HubRows, datasets.load_dataset(dataset, configuration or None, revision=revision))
     except Exception as error:  # The libraries below raise kinds of their own for whatever a data set can get wrong.
         raise SofitError(f"Cannot load hf:{name}: {_reason(error)}. Or give --data a folder or a file.") from error
 
@@ -60,6 +61,23 @@ def _revision(name: str, configuration: str) -> str | None:
     files = [file.rfilename for file in info.siblings or ()]
     _check_configuration(name, configuration, sorted({file.split("/")[0] for file in files if file.endswith(".parquet")}))
     return _PARQUET_CONVERSION
+
+
+def _converted_files(name: str, configuration: str) -> dict[str, list[str]]:
+    """Fetches a configuration's folder of the conversion, or finds it in the cache; returns the files of each split.
+
+    `datasets` would load the folder as well, and then not find it again without the network.
+    """
+    from huggingface_hub import snapshot_download
+
+    pattern = f"{configuration}/*/*.parquet"
+    folder = snapshot_download(name, repo_type="dataset", revision=_PARQUET_CONVERSION, allow_patterns=pattern)
+    files: dict[str, list[str]] = {}
+    for file in sorted(Path(folder).glob(pattern)):
+        files.setdefault(file.parent.name, []).append(str(file))
+    if not files:
+        raise FileNotFoundError(f"the cache has no configuration {configuration!r} of it")
+    return files
 
 
 def _configurations_of(name: str) -> Sequence[str]:
