@@ -4,7 +4,8 @@ from sofit.errors import SofitError
 from sofit.grammar import Grammar, Problem
 from sofit.hookspecs import hookimpl
 from sofit.plugins import Plugins, load_plugins
-from sofit.records import Record, read_examples, read_split
+from sofit.records import Record, read_examples, read_split, take_split
+from sofit.scoring import json_fields, precision_recall_f1
 from sofit.task import Example, Message, Prediction, Scores, Task
 
 __all__ = [
@@ -19,7 +20,10 @@ __all__ = [
     "SofitError",
     "Task",
     "hookimpl",
+    "json_fields",
     "load_plugins",
+    "precision_recall_f1",
     "read_examples",
     "read_split",
+    "take_split",
 ]

@@ -41,6 +41,7 @@ def _check_mesh(mesh: dict[str, int]) -> dict[str, int]:
 # Number types read text too, since YAML 1.1 takes 2E-5 for text, but not true and false, which Python takes for 1 and 0.
 Integer = Annotated[int, BeforeValidator(_refuse_switch)]
 Number = Annotated[float, BeforeValidator(_refuse_switch)]
+Seed = Annotated[Integer, Field(ge=0, lt=2**63)]  # What both JAX and numpy take.
 Count = Annotated[Integer, Field(ge=1)]
 Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
@@ -95,7 +96,7 @@ class TrainerConfig(Section):
     """Optimiser steps; by default three times through the data, and as many as take minutes for demo data."""
     train_batch_size: Count = 16
     """Examples in one step."""
-    seed: Integer = 0
+    seed: Seed = 0
     """Decides the order of the examples, the adapters' first values and dropout."""
     mp: Annotated[str, AfterValidator(_check_precision)] = "p=f32,c=f32"
     """Mixed precision, as jmp writes it: p= for stored parameters, c= for computing; f32 or bfloat16."""
@@ -191,7 +192,7 @@ class EvaluationConfig(Section):
     """How freely tokens are drawn: 0 takes the likeliest one, 1 draws them as often as the model finds them likely."""
     top_p: Share = 1.0
     """Draw only from the likeliest tokens that reach this probability together (Holtzman et al. 2019, arXiv:1904.09751)."""
-    seed: Integer = 0
+    seed: Seed = 0
     """Decides what is drawn; nothing at temperature 0."""
     metric: str | None = None
     """The metric that chooses the best checkpoint and stops early; by default the task's first."""

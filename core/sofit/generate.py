@@ -9,6 +9,7 @@ from sofit.evaluate import generation_settings, grammar_matchers, to_predictions
 from sofit.loading import load_for_inference
 from sofit.plugins import Plugins
 from sofit.supervision import tokenize_prompts
+from sofit.task import Prediction
 
 _MAX_NEW_TOKENS = 256
 
@@ -20,8 +21,8 @@ def generate_texts(
     *,
     constrained: bool = True,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> list[str]:
-    """Loads a model and returns its output for each text.
+) -> list[Prediction]:
+    """Loads a model and returns what it writes for each text.
 
     `on_progress` is told how many outputs are written: 0 once the model is loaded, and then after each.
 
@@ -35,4 +36,4 @@ def generate_texts(
     settings = generation_settings(config.evaluation, _MAX_NEW_TOKENS)
     on_progress(0)
     generated, _ = generate(model, prompts, settings, tokenizer.eos_ids, matchers, on_progress)
-    return [prediction.text for prediction in to_predictions(prompts, generated, tokenizer)]
+    return to_predictions(prompts, generated, tokenizer)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 LOG_EVERY_SECONDS = 10.0
+_FIRST_SECONDS = 1.0
+"""Outputs that come this soon after the first one are written with it: what they took is compiling, too."""
 
 
 def make_bar(stream: TextIO, *, transient: bool = False) -> "Bar":
@@ -37,7 +39,9 @@ class GenerationProgress:
         self._bar = bar
         self._owns_bar = False
         self._task: TaskID | None = None
-        self._start = self._last_line = 0.0
+        self._last_line = 0.0
+        self._first: float | None = None
+        self._measured_from = (0.0, 0)
 
     def __enter__(self) -> "GenerationProgress":
         return self
@@ -47,13 +51,15 @@ class GenerationProgress:
             self._bar.stop()
 
     def show(self, name: str, done: int, n: int) -> None:
-        """Shows that `done` of `n` outputs are written; a generation begins with 0."""
+        """Shows that `done` of `n` outputs are written; a generation begins with 0.
+
+        How fast they come is measured from the first ones on, since the time before these is mostly that of compiling.
+        """
         now = time.monotonic()
         if done == 0:
             self._begin(name, n, now)
             return
-        per_second = done / max(now - self._start, 1e-9)
-        figures = f"{per_second:.3g} outputs/s  {duration((n - done) / per_second)} left"
+        figures = self._figures(done, n, now)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, figures=figures)
             if done == n:
@@ -61,11 +67,20 @@ class GenerationProgress:
                 self._task = None
         elif now - self._last_line >= LOG_EVERY_SECONDS and done < n:
             self._last_line = now
-            self._stream.write(f"{name}: {done}/{n}  {figures}\n")
+            self._stream.write(f"{name}: {done}/{n}  {figures}".rstrip() + "\n")
             self._stream.flush()
 
+    def _figures(self, done: int, n: int, now: float) -> str:
+        self._first = now if self._first is None else self._first
+        if now - self._first < _FIRST_SECONDS:
+            self._measured_from = now, done
+            return ""
+        start, done_before = self._measured_from
+        per_second = (done - done_before) / (now - start)
+        return f"{per_second:.3g} outputs/s  {duration((n - done) / per_second)} left"
+
     def _begin(self, name: str, n: int, now: float) -> None:
-        self._start = self._last_line = now
+        self._last_line, self._first = now, None
         if self._bar is None and self._stream.isatty():
             self._bar, self._owns_bar = make_bar(self._stream, transient=True), True
             self._bar.start()

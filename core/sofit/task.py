@@ -4,7 +4,8 @@ import abc
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypedDict
+from statistics import fmean
+from typing import Any, ClassVar, Literal, TypedDict, get_args, get_origin
 
 from sofit.errors import SofitError, did_you_mean
 from sofit.grammar import Grammar, Problem
@@ -56,6 +57,32 @@ class Scores:
     """`breakdown[kind][part][outcome]` counts how each part of the outputs fared, the outcome "right" among others:
     `breakdown["attribute"]["genres"]` may be {"right": 90, "wrong": 7, "missing": 3}; empty where a task has none."""
 
+    @classmethod
+    def averaged(
+        cls,
+        per_example: Sequence[Mapping[str, Any]],
+        *,
+        together: Mapping[str, float] | None = None,
+        confusion: Mapping[str, Mapping[str, int]] | None = None,
+        breakdown: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None,
+    ) -> "Scores":
+        """Makes scores of entries of all examples: the metrics are the means of their floats, and `together`.
+
+        Args:
+            per_example: as the field; each entry has the same floats.
+            together: the metrics of all predictions together.
+            confusion: as the field.
+            breakdown: as the field.
+        """
+        names = [name for name, value in per_example[0].items() if isinstance(value, float)] if per_example else []
+        means = {name: fmean(entry[name] for entry in per_example) for name in names}
+        return cls(
+            metrics={**means, **(together or {})},
+            per_example=per_example,
+            confusion=confusion or {},
+            breakdown=breakdown or {},
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task(abc.ABC):
@@ -63,6 +90,7 @@ class Task(abc.ABC):
 
     Every option has a default, so that `sofit train --task NAME` works alone. A field is set from the command line with
     `--set task_options.FIELD=VALUE`, `data` with `--data`. A field's `metadata["help"]` describes it in `sofit tasks NAME`.
+    A field of a `Literal` type takes only its values, unless the module postpones its annotations.
     """
 
     name: ClassVar[str]
@@ -83,6 +111,12 @@ class Task(abc.ABC):
     are."""
 
     data: str = field(default="demo", metadata={"help": "demo, a folder, a file, or hf:NAME"})
+
+    def __post_init__(self) -> None:
+        for option in dataclasses.fields(self):
+            if get_origin(option.type) is Literal and getattr(self, option.name) not in get_args(option.type):
+                choices, value = ", ".join(map(str, get_args(option.type))), getattr(self, option.name)
+                raise SofitError(f"Option {option.name!r} must be one of {choices}. Got {value!r}.")
 
     @abc.abstractmethod
     def load(self, split: str) -> Iterable[Example]:

@@ -57,6 +57,12 @@ def quoted(name: str) -> str:
     return name if is_plain(name) else '"' + name.replace('"', '""') + '"'
 
 
+def bare(written: object) -> str:
+    """Returns the name that a query writes, in quotes or not, in lower case."""
+    name = str(written).strip()
+    return name[1:-1].replace(name[-1] * 2, name[-1]).lower() if name[:1] in "\"`['" else name.lower()
+
+
 def _quoted(names: Sequence[str]) -> str:
     in_brackets = [name for name in names if not set("[]") & set(name)]
     ways = [

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sofit_json.functions import Function
+from sofit_grammars.function_calls import Function
 from sofit_json.values import comparable
 
 Accepted = Mapping[str, Mapping[str, Sequence[Any]]]

@@ -9,24 +9,17 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
-from sofit import Example, Grammar, Prediction, Scores, SofitError
+from sofit import Example, Grammar, Prediction, Scores, SofitError, json_fields, precision_recall_f1
 from sofit_json.calls import mismatch
 from sofit_json.sources import CallRequest
-from sofit_json.values import any_json, comparable, leaves
+from sofit_json.values import NOTHING, comparable, json_value
 
 NO_INTENT = "no intent"
 """Stands in the confusion matrix for the intent of an output that has none."""
 
-_NOTHING = object()
-
-Fields = Counter[tuple[str, str]]
-"""How often each (path, value) occurs."""
-
-Pairs = Sequence[tuple[Fields, Fields]]
-"""The expected and the found fields of each prediction."""
+_MEASURES = ("field_precision", "field_recall", "field_f1")
 
 
 def score_json(predictions: Sequence[Prediction], grammar_for: Callable[[Example], Grammar], *, per_field: bool) -> Scores:
@@ -35,37 +28,21 @@ def score_json(predictions: Sequence[Prediction], grammar_for: Callable[[Example
     Raises:
         SofitError: a target is no JSON.
     """
-    expected = [_target(prediction.example) for prediction in predictions]
-    found = [_value(prediction.text) for prediction in predictions]
-    have_intents = all(_has_intent(value) for value in expected)
-    per_example, confusion = [], {}
-    for prediction, wanted, value in zip(predictions, expected, found, strict=True):
-        scores = _score(prediction, wanted, value, grammar_for(prediction.example))
-        if have_intents:
+    pairs = [(_target(prediction.example), json_value(prediction.text)) for prediction in predictions]
+    per_example = [_score(p, *pair, grammar_for(p.example)) for p, pair in zip(predictions, pairs, strict=True)]
+    fields = [(_fields(wanted), _fields(value)) for wanted, value in pairs]
+    together, confusion = {}, {}
+    if all(_has_intent(wanted) for wanted, _ in pairs):
+        for scores, (wanted, value) in zip(per_example, pairs, strict=True):
             intent = value["intent"] if _has_intent(value) else NO_INTENT
             scores["intent_accuracy"] = float(intent == wanted["intent"])
             confusion.setdefault(wanted["intent"], Counter())[intent] += 1
-        per_example.append(scores)
-    names = [name for name, value in per_example[0].items() if isinstance(value, float)] if per_example else []
-    metrics = {name: fmean(entry[name] for entry in per_example) for name in names}
-    fields = [(_fields(wanted), _fields(value)) for wanted, value in zip(expected, found, strict=True)]
-    if have_intents:
-        slots = _only(fields, lambda path: path.startswith("slots."))
-        metrics["slot_f1"] = precision_recall_f1(slots)[2]
-    metrics |= dict(zip(("field_precision", "field_recall", "field_f1"), precision_recall_f1(fields), strict=True))
-    return Scores(metrics=metrics | (_by_field(fields) if per_field else {}), per_example=per_example, confusion=confusion)
-
-
-def precision_recall_f1(pairs: Pairs) -> tuple[float, float, float]:
-    """Returns precision, recall and F1 of fields, counted over all (expected, found) together; 1 where there are none at all."""
-    right = wanted = written = 0
-    for expected, found in pairs:
-        right += (expected & found).total()
-        wanted += expected.total()
-        written += found.total()
-    if not wanted and not written:
-        return 1.0, 1.0, 1.0
-    return right / max(written, 1), right / max(wanted, 1), 2 * right / (wanted + written)
+        together["slot_f1"] = precision_recall_f1(fields, lambda field: field[0].startswith("slots."))[2]
+    together |= zip(_MEASURES, precision_recall_f1(fields), strict=True)
+    for path in dict.fromkeys(path for wanted, _ in fields for path, _ in wanted) if per_field else ():
+        values = precision_recall_f1(fields, lambda field, path=path: field[0] == path)
+        together |= {f"{name}[{path}]": value for name, value in zip(_MEASURES, values, strict=True)}
+    return Scores.averaged(per_example, together=together, confusion=confusion)
 
 
 def _score(prediction: Prediction, wanted: Any, value: Any, grammar: Grammar) -> dict[str, Any]:
@@ -80,25 +57,21 @@ def _score(prediction: Prediction, wanted: Any, value: Any, grammar: Grammar) ->
             is_exact = _same(_in_order(wanted), _in_order(value))
         scores["call_match"] = float(not reason)
     scores |= {"exact_match": float(is_exact), "schema_valid": float(problem is None)}
-    scores["valid_json"] = float(value is not _NOTHING)
+    scores["valid_json"] = float(value is not NOTHING)
     reasons = [str(text) for text in (problem, reason) if text]
     return scores | ({"problem": "; ".join(reasons)} if reasons else {})
 
 
 def _target(example: Example) -> Any:
-    value = _value(example.target)
+    value = json_value(example.target)
     is_open = isinstance(example.input, CallRequest) and example.input.accepted is None
-    if value is _NOTHING and not is_open:
+    if value is NOTHING and not is_open:
         raise SofitError(f"{example.where or example.id}: the target {example.target!r} is no JSON.")
     return value
 
 
-def _value(text: str) -> Any:
-    return any_json().value(text) if any_json().accepts(text) else _NOTHING
-
-
 def _same(wanted: Any, value: Any) -> bool:
-    return value is not _NOTHING and wanted is not _NOTHING and comparable(value) == comparable(wanted)
+    return value is not NOTHING and wanted is not NOTHING and comparable(value) == comparable(wanted)
 
 
 def _in_order(calls: Any) -> Any:
@@ -110,29 +83,12 @@ def _has_intent(value: Any) -> bool:
     return isinstance(value, Mapping) and isinstance(value.get("intent"), str) and isinstance(value.get("slots"), Mapping)
 
 
-def _fields(value: Any) -> Fields:
+def _fields(value: Any) -> Counter[tuple[str, str]]:
     """Counts the fields of a value; those of a call stand under the name of its function."""
     if isinstance(value, list):
         value = [{part["name"]: part["arguments"]} if _is_call(part) else part for part in value]
-    return Counter() if value is _NOTHING else Counter(leaves(value))
+    return Counter() if value is NOTHING else json_fields(value)
 
 
 def _is_call(value: Any) -> bool:
     return isinstance(value, Mapping) and value.keys() == {"name", "arguments"} and isinstance(value["name"], str)
-
-
-def _only(pairs: Pairs, is_counted: Callable[[str], bool]) -> Pairs:
-    """Leaves out the fields whose path does not count."""
-
-    def left(fields: Fields) -> Fields:
-        return Counter({field: count for field, count in fields.items() if is_counted(field[0])})
-
-    return [(left(expected), left(found)) for expected, found in pairs]
-
-
-def _by_field(pairs: Pairs) -> dict[str, float]:
-    """Returns the three of each field that a target has."""
-    paths = dict.fromkeys(path for expected, _ in pairs for path, _ in expected)
-    values = {path: precision_recall_f1(_only(pairs, path.__eq__)) for path in paths}
-    names = ("field_precision", "field_recall", "field_f1")
-    return {f"{name}[{path}]": value for path, three in values.items() for name, value in zip(names, three, strict=True)}

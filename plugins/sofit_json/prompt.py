@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from sofit_json.functions import Function
+from sofit_grammars.function_calls import Function
 from sofit_json.sources import CallRequest
 
 _CALLS = (

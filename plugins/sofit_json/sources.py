@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from sofit import Example, Grammar, Record, SofitError
+from sofit_grammars.function_calls import Function, calls_schema, function_of
 from sofit_json.calls import Accepted, accepting, choices
-from sofit_json.functions import FUNCTION_FIELDS, Function, calls_schema, read_functions
-from sofit_json.values import field_value, schema_grammar
+from sofit_json.values import schema_grammar
+
+FUNCTION_FIELDS = ("function", "functions", "tools")
+"""Where a row has its functions."""
 
 _TEXTS = ("text", "input", "utterance", "query", "question")
 _VALUES = ("json", "output", "answer", "target")
@@ -52,22 +55,13 @@ def read_schema(data: str, schema: str) -> str:
     )
 
 
-def has_functions(record: Record) -> bool:
-    """Whether a row brings the functions that may be called."""
-    return any(record.fields.get(name) is not None for name in FUNCTION_FIELDS)
-
-
 def text_example(record: Record, id: str, schema: str, *, is_of_arrow: bool) -> Example:
     """Makes an example of a text and its JSON.
 
     Raises:
         SofitError: the row lacks one of them; names its place.
     """
-    field = _field(record, _VALUES)
-    if field is None:
-        wanted = " or ".join(map(repr, _VALUES))
-        raise SofitError(f"{record.where}: the row has no field {wanted}. Its fields: {', '.join(record.fields)}.")
-    target = _written(field_value(record, field), schema, record, is_of_arrow=is_of_arrow)
+    target = _written(record.json(*_VALUES), schema, record, is_of_arrow=is_of_arrow)
     return Example(id=id, input=record.text(*_TEXTS), target=target, where=record.where)
 
 
@@ -79,7 +73,7 @@ def call_example(record: Record, id: str, *, is_of_arrow: bool = False) -> Examp
     Raises:
         SofitError: the row lacks something; names its place.
     """
-    functions = read_functions(record)
+    functions = _functions(record)
     text, answers = _conversation(record)
     if answers is None:
         answers = _answers(record)
@@ -93,8 +87,16 @@ def call_example(record: Record, id: str, *, is_of_arrow: bool = False) -> Examp
     return Example(id=id, input=CallRequest(text, functions, accepted), target=target, where=record.where)
 
 
-def _field(record: Record, names: Sequence[str]) -> str | None:
-    return next((name for name in names if record.fields.get(name) is not None), None)
+def _functions(record: Record) -> tuple[Function, ...]:
+    """Returns the functions of a row: documents of BFCL or tools of OpenAI, as JSON or its text."""
+    field, documents = record.first(*FUNCTION_FIELDS), record.json(*FUNCTION_FIELDS)
+    if not isinstance(documents, list):
+        raise SofitError(f"{record.where}: field {field!r} must be a list of functions. Got {type(documents).__name__}.")
+    documents = [document.get("function", document) if isinstance(document, Mapping) else {} for document in documents]
+    for document in documents:
+        if not isinstance(document.get("name"), str) or not isinstance(document.get("parameters") or {}, Mapping):
+            raise SofitError(f"{record.where}: field {field!r} must hold functions with a name and parameters. Got {document}.")
+    return tuple(map(function_of, documents))
 
 
 def _written(value: Any, schema: str, record: Record, *, is_of_arrow: bool) -> str:
@@ -106,7 +108,7 @@ def _written(value: Any, schema: str, record: Record, *, is_of_arrow: bool) -> s
 
 def _conversation(record: Record) -> tuple[str, Sequence[Any] | None]:
     """Returns what was said, and the calls of the last message where it is the assistant's, which then is the answer."""
-    field = _field(record, _CONVERSATIONS)
+    field = record.first(*_CONVERSATIONS)
     messages = record.fields[field] if field else None
     if not isinstance(messages, list):
         return record.text(*_CONVERSATIONS), None
@@ -125,10 +127,10 @@ def _conversation(record: Record) -> tuple[str, Sequence[Any] | None]:
 
 def _answers(record: Record) -> Sequence[Any] | None:
     """Returns the calls that are right, none where no call is; None where the row does not say."""
-    field = _field(record, _ANSWERS)
+    field = record.first(*_ANSWERS)
     if field is None:
         return [] if "irrelevance" in str(record.fields.get("category")) else None
-    answers = field_value(record, field)
+    answers = record.json(field)
     if not isinstance(answers, list):
         raise SofitError(f"{record.where}: field {field!r} must be a list of calls. Got {type(answers).__name__}.")
     return [_call(answer, record) for answer in answers]
@@ -139,7 +141,7 @@ def _call(call: Any, record: Record) -> Mapping[str, Any]:
     if isinstance(call, Mapping) and isinstance(call.get("function"), Mapping):
         call = call["function"]
     if isinstance(call, Mapping) and isinstance(call.get("name"), str):
-        arguments = field_value(Record({"arguments": call.get("arguments") or {}}, record.where), "arguments")
+        arguments = Record({"arguments": call.get("arguments") or {}}, record.where).json("arguments")
         if isinstance(arguments, Mapping):
             return {"name": call["name"], "arguments": arguments}
     elif isinstance(call, Mapping) and len(call) == 1:
@@ -154,12 +156,10 @@ def _preferred(accepted: Accepted, functions: Sequence[Function]) -> dict[str, A
     """Returns the shortest call that is accepted, of values that fit their parameters where there are such."""
     name, values = next(iter(accepted.items()))
     function = next((function for function in functions if function.name == name), Function(name, "", {"properties": {}}))
-    schema = calls_schema([Function(name, "", {**function.parameters, "required": []})])
+    grammar = schema_grammar(json.dumps({**function.parameters, "required": []}))
     arguments = {}
     for parameter, answers in values.items():
-        possible = choices(answers, may_be_absent=parameter not in function.required)
-        calls = [[{"name": name, "arguments": {parameter: value}}] for value in possible]
-        fitting = (call for call in calls if len(calls) > 1 and schema_grammar(schema).accepts(json.dumps(call)))
-        if calls:
-            arguments |= next(fitting, calls[0])[0]["arguments"]
+        possible = [{parameter: value} for value in choices(answers, may_be_absent=parameter not in function.required)]
+        fitting = (one for one in possible if len(possible) > 1 and grammar.accepts(json.dumps(one)))
+        arguments |= next(fitting, possible[0] if possible else {})
     return {"name": name, "arguments": arguments}

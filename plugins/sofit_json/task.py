@@ -14,12 +14,12 @@ from functools import cached_property
 from typing import ClassVar
 
 from sofit import Example, Prediction, Record, Scores, Task, read_examples
+from sofit_grammars.function_calls import calls_schema
 from sofit_json.demo import DEMO_SCHEMA, demo_split
-from sofit_json.functions import calls_schema
 from sofit_json.metrics import score_json
 from sofit_json.prompt import call_prompt, text_instruction, text_prompt
-from sofit_json.sources import CallRequest, call_example, has_functions, read_schema, text_example
-from sofit_json.values import any_json, schema_grammar
+from sofit_json.sources import FUNCTION_FIELDS, CallRequest, call_example, read_schema, text_example
+from sofit_json.values import NOTHING, json_value, schema_grammar
 
 _log = logging.getLogger("sofit.json")
 
@@ -43,7 +43,7 @@ class JsonTask(Task):
 
     def _example(self, record: Record, id: str) -> Example:
         is_of_arrow = self.data.startswith("hf:")
-        if not has_functions(record):
+        if not record.first(*FUNCTION_FIELDS):
             return text_example(record, id, self.schema_text, is_of_arrow=is_of_arrow)
         example = call_example(record, id, is_of_arrow=is_of_arrow)
         for type_ in (type_ for function in example.input.functions for type_ in function.unknown_types):
@@ -69,13 +69,14 @@ class JsonTask(Task):
 
     def example_for(self, text: str) -> Example:
         """Makes an example of a text, or of a row with functions, written as JSON."""
-        fields = any_json().value(text) if any_json().accepts(text) else None
+        fields = json_value(text)
         record = Record(fields if isinstance(fields, dict) else {}, "the input")
-        return call_example(record, "input") if has_functions(record) else super().example_for(text)
+        return call_example(record, "input") if record.first(*FUNCTION_FIELDS) else super().example_for(text)
 
     def canonical(self, text: str, example: Example) -> str:
         """Returns the JSON with names in the schema's order and one spacing."""
-        return (self.grammar_for(example).spelling(any_json().value(text)) or text) if any_json().accepts(text) else text
+        value = json_value(text)
+        return text if value is NOTHING else self.grammar_for(example).spelling(value) or text
 
     def instruction_row(self, example: Example):
         """Returns what stands before every text, the text, and the JSON; with functions, the whole prompt and the calls."""

@@ -4,14 +4,16 @@ import functools
 from collections import Counter
 from typing import Any
 
+from sqlglot import exp, parse_one
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.scope import traverse_scope
+
 from sofit_grammars.sql_names import is_plain
-from sofit_sql.schema import Schema
+from sofit_sql.sources import RESULT_ALIAS
+from sofit_sqlite import Schema
 
 Node = Any
 """A part of sqlglot's tree of a query; the classes of these change their names from version to version."""
-
-RESULT_ALIAS = "derived_fieldalias"
-"""Begins the names that results are given; in this letter case here, in any in a query."""
 
 
 @functools.lru_cache(100_000)
@@ -27,8 +29,6 @@ def clauses(text: str, schema: Schema) -> dict[str, Any] | None:
 
     Values are left out, and so is the order of what is selected, joined, demanded and grouped by (Yu et al. 2018, section 5).
     """
-    from sqlglot import exp
-
     query = _read(text, schema, by_place=False)
     if query is None:
         return None
@@ -39,15 +39,10 @@ def clauses(text: str, schema: Schema) -> dict[str, Any] | None:
 
 
 def _clauses(query: Node) -> dict[str, Any]:
-    from sqlglot import exp
-
+    last = {name: _sql(query.args.get(name)) for name in ("order", "limit")}
     if isinstance(query, exp.SetOperation):
-        sides = {
-            "left": _clauses(query.left),
-            "right": _clauses(query.right),
-            "operator": (type(query).__name__, query.args.get("distinct")),
-        }
-        return sides | {"order": _sql(query.args.get("order")), "limit": _sql(query.args.get("limit"))}
+        operator = type(query).__name__, query.args.get("distinct")
+        return {"left": _clauses(query.left), "right": _clauses(query.right), "operator": operator, **last}
     sources = [query.args.get("from_") or query.args.get("from"), *query.args.get("joins", ())]
     conditions = [join.args.get("on") for join in sources[1:]] + [getattr(query.args.get("where"), "this", None)]
     return {
@@ -57,26 +52,21 @@ def _clauses(query: Node) -> dict[str, Any]:
         "where": Counter(part for condition in conditions for part in _conjuncts(condition)),
         "group": Counter(map(_sql, getattr(query.args.get("group"), "expressions", ()))),
         "having": Counter(_conjuncts(getattr(query.args.get("having"), "this", None))),
-        "order": _sql(query.args.get("order")),
-        "limit": _sql(query.args.get("limit")),
+        **last,
     }
 
 
 def _conjuncts(condition: Node) -> list[str]:
     """Returns what a condition demands, each the same whichever side of `=` or OR comes first."""
-    from sqlglot import exp
-
     if condition is None:
         return []
-    parts = []
-    for part in condition.flatten() if isinstance(condition, exp.And) else [condition]:
-        either = part.unnest().flatten() if isinstance(part.unnest(), exp.Or) else [part]
-        parts.append(
-            " OR ".join(
-                sorted(" = ".join(sorted((_sql(e.left), _sql(e.right)))) if isinstance(e, exp.EQ) else _sql(e) for e in either)
-            )
-        )
-    return parts
+    parts = condition.flatten() if isinstance(condition, exp.And) else [condition]
+    choices = [part.unnest().flatten() if isinstance(part.unnest(), exp.Or) else [part] for part in parts]
+    return [" OR ".join(sorted(map(_either_way, ones))) for ones in choices]
+
+
+def _either_way(node: Node) -> str:
+    return " = ".join(sorted((_sql(node.left), _sql(node.right)))) if isinstance(node, exp.EQ) else _sql(node)
 
 
 def _sql(node: Node) -> str:
@@ -85,9 +75,6 @@ def _sql(node: Node) -> str:
 
 def _read(text: str, schema: Schema, *, by_place: bool) -> Node:
     """Reads a query and names its tables by their place (t1, t2, ...), or by what they are."""
-    from sqlglot import exp, parse_one
-    from sqlglot.errors import SqlglotError
-
     try:
         query = parse_one(text, read="sqlite")
         if not isinstance(query, exp.Query):
@@ -102,8 +89,6 @@ def _read(text: str, schema: Schema, *, by_place: bool) -> Node:
 
 
 def _plain(node: Node, known: set[str]) -> Node:
-    from sqlglot import exp
-
     if isinstance(node, exp.Column) and not node.table and node.this.args.get("quoted") and node.name.lower() not in known:
         return exp.Literal.string(node.name)  # SQLite takes what is no column for a string.
     if isinstance(node, exp.Identifier):
@@ -117,14 +102,9 @@ def _plain(node: Node, known: set[str]) -> Node:
 
 def _name(query: Node, by_place: bool) -> None:
     """Names tables and results anew, and lets columns say their table where that is known."""
-    from sqlglot import exp
-    from sqlglot.optimizer.scope import traverse_scope
-
     nodes = list(query.walk(bfs=False))
-    results: dict[str, str] = {}
-    for node in nodes:
-        if isinstance(node, exp.Alias) and isinstance(node.parent, exp.Select):
-            results.setdefault(node.alias, f"{RESULT_ALIAS}{len(results)}")
+    aliases = [node for node in nodes if isinstance(node, exp.Alias) and isinstance(node.parent, exp.Select)]
+    results = {name: f"{RESULT_ALIAS}{place}" for place, name in enumerate(dict.fromkeys(node.alias for node in aliases))}
     sources = [
         node for node in nodes if isinstance(node, exp.Table | exp.Subquery) and isinstance(node.parent, exp.From | exp.Join)
     ]
@@ -142,35 +122,20 @@ def _name(query: Node, by_place: bool) -> None:
         if column.name in results and not isinstance(owner, exp.Table):
             column.set("this", exp.to_identifier(results[column.name]))
     used = {column.name for column, _ in owners.values()}
-    for node in nodes:
-        if isinstance(node, exp.Alias) and isinstance(node.parent, exp.Select):
-            # A name that nothing refers to says nothing.
-            node.replace(node.this) if results[node.alias] not in used else node.set(
-                "alias", exp.to_identifier(results[node.alias])
-            )
+    for node in aliases:
+        if results[node.alias] in used:
+            node.set("alias", exp.to_identifier(results[node.alias]))
+        else:  # A name that nothing refers to says nothing.
+            node.replace(node.this)
     for source in sources:
         source.set("alias", exp.TableAlias(this=exp.to_identifier(names[id(source.unnest())])) if by_place else None)
 
 
 def _owner(scope: Any, column: Node) -> Node:
     """Returns the table or subquery that a column is of: the one that it names, or the only one there is."""
-    while scope is not None:
-        nodes = {name: node for name, (node, _) in scope.selected_sources.items()}
-        if column.table in nodes:
-            return nodes[column.table]
-        if not column.table:
-            return next(iter(nodes.values())) if len(nodes) == 1 else None
-        scope = scope.parent
-    return None
-
-
-@functools.lru_cache(100_000)
-def is_ordered(text: str) -> bool:
-    """Whether a query says in which order its rows come; an ORDER BY inside a subquery does not."""
-    from sqlglot import parse_one
-    from sqlglot.errors import SqlglotError
-
-    try:
-        return bool(parse_one(text, read="sqlite").args.get("order"))
-    except (SqlglotError, RecursionError):
-        return False
+    nodes = {name: node for name, (node, _) in scope.selected_sources.items()}
+    if not column.table:
+        return next(iter(nodes.values())) if len(nodes) == 1 else None
+    if column.table in nodes or scope.parent is None:
+        return nodes.get(column.table)
+    return _owner(scope.parent, column)

@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from sofit import SofitError
+from sofit import Record, take_split
 from sofit_sql import demo_words as words
-from sofit_sql.schema import Schema, schema_of_database
 
 SIZES = {"train": 1200, "validation": 240, "test": 240}
 """Examples in each split."""
@@ -29,42 +28,38 @@ _TABLES = (
 )
 _LOANS = 400
 
-Row = tuple[str, str]
-"""A question and its query."""
-
 
 @functools.cache
-def demo_split(split: str, seed: int) -> Sequence[Row]:
+def demo_split(split: str, seed: int) -> Sequence[Record]:
     """Returns the rows of a split. No question occurs twice, in one split or in two.
 
     Raises:
         SofitError: there is no such split.
     """
-    if split not in SIZES:
-        raise SofitError(f"The demo set has no split {split!r}. It has: {', '.join(SIZES)}.")
     rng = random.Random(seed)
-    rows: dict[str, str] = {}
+    rows: dict[str, Record] = {}
     while len(rows) < sum(SIZES.values()):
         templates, query = rng.choice(words.TEMPLATES)
         values = {name: rng.choice(choices) for name, choices in _CHOICES.items()}
         values["safe_title"] = str(values["title"]).replace("'", "''")
-        rows.setdefault(rng.choice(templates).format(**values), query.format(**values))
-    start = sum(SIZES[name] for name in list(SIZES)[: list(SIZES).index(split)])
-    return list(rows.items())[start : start + SIZES[split]]
+        question = rng.choice(templates).format(**values)
+        rows.setdefault(question, Record({"question": question, "sql": query.format(**values)}, ""))
+    return take_split(list(rows.values()), split, SIZES)
 
 
 @functools.cache
-def demo_schema(seed: int) -> Schema:
-    """Returns the schema of the library, with its database, which is made in the user's cache when it is missing."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sofit"
-    path = folder / f"sql-demo-{seed}.sqlite"
+def demo_folder(seed: int) -> Path:
+    """Returns the folder of the library's database, which is made in the user's cache when it is missing."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "sofit" / f"sql-demo-{seed}"
+    path = folder / "library.sqlite"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         # Made aside and moved, so that no other process finds half of it.
         with tempfile.TemporaryDirectory(dir=folder) as made:
             _write(Path(made) / path.name, random.Random(seed))
             os.replace(Path(made) / path.name, path)
-    return schema_of_database(path, "library")
+    return folder
 
 
 _CHOICES: dict[str, Sequence[str | int]] = {

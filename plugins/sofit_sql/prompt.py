@@ -9,16 +9,12 @@ SQL: SELECT ...
 """
 
 import functools
-import sqlite3
-from contextlib import closing
 from typing import Literal
 
 from sofit_grammars.sql_names import quoted
-from sofit_sql.schema import Schema, Table, read_only_uri
+from sofit_sqlite import Schema, Table, frequent_values
 
 SchemaStyle = Literal["compact", "create"]
-SCHEMA_STYLES: tuple[SchemaStyle, ...] = ("compact", "create")
-
 _LONGEST_VALUE = 30
 
 
@@ -34,7 +30,9 @@ def described(schema: Schema, style: SchemaStyle, sample_values: int) -> str:
     lines = ["Write the SQLite query that answers the question.", "", "Tables:" if compact else "Database:"]
     for table in schema.tables:
         lines.append(_compact(table) if compact else _create(table, schema))
-        lines += _samples(schema, table, sample_values)
+        if sample_values and schema.database:
+            values = frequent_values(schema.database, table, sample_values, _LONGEST_VALUE)
+            lines += [f"  {column}: {', '.join(texts)}" for column, texts in values.items()]
     if compact:
         lines += [f"{source} refers to {target}" for source, target in schema.foreign_keys]
     return "\n".join(lines)
@@ -52,20 +50,3 @@ def _create(table: Table, schema: Schema) -> str:
         if owner == table.name:
             parts.append(f"FOREIGN KEY ({quoted(column)}) REFERENCES {quoted(other)}({quoted(key)})")
     return f"CREATE TABLE {quoted(table.name)} ({', '.join(parts)});"
-
-
-def _samples(schema: Schema, table: Table, count: int) -> list[str]:
-    """Returns a line for each column with text: its most frequent values."""
-    if not count or not schema.database:
-        return []
-    lines = []
-    with closing(sqlite3.connect(read_only_uri(schema.database), uri=True)) as connection:
-        for column in table.columns:
-            name, source = (f'"{text.replace(chr(34), chr(34) * 2)}"' for text in (column.name, table.name))
-            query = (
-                f"SELECT {name} FROM {source} WHERE typeof({name}) = 'text' AND length({name}) BETWEEN 1 AND ?"
-                f" GROUP BY {name} ORDER BY count(*) DESC, {name} LIMIT ?"
-            )
-            values = [value for (value,) in connection.execute(query, (_LONGEST_VALUE, count)) if "\n" not in value]
-            lines += [f"  {column.name}: {', '.join(values)}"] if values else []
-    return lines

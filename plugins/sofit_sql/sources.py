@@ -14,20 +14,15 @@ from typing import Any
 
 from sofit import Example, Record, SofitError
 from sofit_grammars.sql_names import quoted
-from sofit_sql.schema import (
-    Column,
-    Schema,
-    Table,
-    schema_of_csv,
-    schema_of_database,
-    schema_of_statements,
-    schemas_of_json,
-)
+from sofit_sql.schemas import schema_of_csv, schema_of_statements, schemas_of_json
+from sofit_sqlite import Column, Schema, read_schema
 
 _QUESTIONS, _QUERIES = ("question", "input"), ("sql", "query", "answer", "output")
 _DATABASES = (".sqlite", ".sqlite3", ".db")
 _AGGREGATES, _OPERATORS = ("", "MAX", "MIN", "COUNT", "SUM", "AVG"), ("=", ">", "<")
 
+RESULT_ALIAS = "derived_fieldalias"
+"""Begins the names that data gives to results, in any letter case."""
 
 SCHEMA_REMEDY = (
     "Put there an SQLite file, schemas.jsonl, tables.json, schema.sql or schema.csv; or give the folder that has it with"
@@ -53,7 +48,7 @@ def example_from(record: Record, id: str, folder: str) -> Example:
     Raises:
         SofitError: the row lacks the question, the query or the schema; names its file and line.
     """
-    database = record.text("db", "db_id") if record.fields.get("db") or record.fields.get("db_id") else ""
+    database = record.text("db", "db_id") if record.first("db", "db_id") else ""
     try:
         schema = _schema_in(record) or schema_in_folder(folder, database)
         parts = record.fields.get("sql")
@@ -72,22 +67,13 @@ def _schema_in(record: Record) -> Schema | None:
     """Reads the schema that a row brings along."""
     fields, table = record.fields, record.fields.get("table")
     if isinstance(table, Mapping):  # WikiSQL on the Hub.
-        header = zip(table["header"], table["types"], strict=True)
-        return _of_one_table("table_" + table["id"].replace("-", "_"), [Column(name, kind) for name, kind in header])
+        name = "table_" + table["id"].replace("-", "_")
+        return Schema.of(name, [(name, Column(*header)) for header in zip(table["header"], table["types"], strict=True)])
     if isinstance(fields.get("columns"), list):
-        return _of_one_table(record.text("table"), [Column(str(name)) for name in fields["columns"]])
-    if any(fields.get(name) for name in ("context", "schema")):
-        return _of_statements(record.text("context", "schema"))
-    return None
-
-
-def _of_one_table(name: str, columns: list[Column]) -> Schema:
-    return Schema(name, (Table(name, tuple(columns)),))
-
-
-@functools.lru_cache(10_000)
-def _of_statements(text: str) -> Schema:
-    return schema_of_statements(text, "the row's tables")
+        name = record.text("table")
+        return Schema.of(name, [(name, Column(str(column))) for column in fields["columns"]])
+    written = record.text("context", "schema") if record.first("context", "schema") else ""
+    return schema_of_statements(written, "the row's tables") if written else None
 
 
 def _wikisql_query(parts: Mapping[str, Any], schema: Schema) -> str:
@@ -110,19 +96,14 @@ def schema_in_folder(folder: str, database: str) -> Schema | None:
     """Finds the schema of a database, or of the only one where `database` is ""; None where there is none, or several."""
     path = Path(folder)
     if files := _database_files(path, database):
-        return schema_of_database(files[0], database or files[0].stem)
+        return read_schema(files[0], database)
     files = [path / name for name in ("schemas.jsonl", "tables.json") if (path / name).is_file()]
-    many = {schema.name: schema for file in files for schema in _schemas_of(file)}
+    many = {schema.name: schema for file in files for schema in schemas_of_json(file)}
     if database in many or len(many) == 1:
         return many.get(database) or next(iter(many.values()))
     if (path / "schema.sql").is_file():
         return schema_of_statements((path / "schema.sql").read_text(encoding="utf-8"), database or path.name)
     return schema_of_csv(path / "schema.csv", database or path.name) if (path / "schema.csv").is_file() else None
-
-
-@functools.lru_cache(100)
-def _schemas_of(file: Path) -> list[Schema]:
-    return list(schemas_of_json(file))
 
 
 def _database_files(folder: Path, database: str) -> list[Path]:

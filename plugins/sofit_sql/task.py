@@ -15,13 +15,11 @@ from typing import ClassVar
 from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_examples
 from sofit_grammars import builtin_grammar
 from sofit_grammars.sql_names import SQL_ROLES, sql_grammar_of
-from sofit_sql.canonical import RESULT_ALIAS, canonical_sql
-from sofit_sql.demo import demo_schema, demo_split
-from sofit_sql.metrics import score_queries
-from sofit_sql.prompt import SCHEMA_STYLES, SchemaStyle, described, prompt_for
+from sofit_sql.demo import demo_folder, demo_split
+from sofit_sql.prompt import SchemaStyle, described, prompt_for
 from sofit_sql.rules import RULES, check_names
-from sofit_sql.schema import Schema
-from sofit_sql.sources import SCHEMA_REMEDY, Question, example_from, schema_in_folder
+from sofit_sql.sources import RESULT_ALIAS, SCHEMA_REMEDY, Question, example_from, schema_in_folder
+from sofit_sqlite import Schema
 
 _RESULTS = ", ".join(f"{RESULT_ALIAS}{number}" for number in range(10))
 
@@ -49,22 +47,21 @@ class SqlTask(Task):
     demo_seed: int = field(default=0, metadata={"help": "draws another demo set"})
 
     def __post_init__(self) -> None:
-        if self.schema_style not in SCHEMA_STYLES:
-            raise SofitError(f"Option 'schema_style' must be one of {', '.join(SCHEMA_STYLES)}. Got {self.schema_style!r}.")
+        super().__post_init__()
         if self.sample_values < 0:
             raise SofitError(f"Option 'sample_values' must not be negative. Got {self.sample_values}.")
 
     def load(self, split: str) -> Sequence[Example]:
         """Returns the demo set, or the rows of `data`."""
+        make = functools.partial(example_from, folder=self._folder)
         if not self.is_demo:
-            return read_examples(self.data, split, functools.partial(example_from, folder=self._folder))
-        schema, rows = demo_schema(self.demo_seed), enumerate(demo_split(split, self.demo_seed))
-        return [
-            Example(id=f"{split}-{index}", input=Question(question, schema), target=query) for index, (question, query) in rows
-        ]
+            return read_examples(self.data, split, make)
+        return [make(record, f"{split}-{index}") for index, record in enumerate(demo_split(split, self.demo_seed))]
 
     @property
     def _folder(self) -> str:
+        if self.is_demo:
+            return str(demo_folder(self.demo_seed))
         path = Path(self.data)
         return self.schemas or str(path.parent if path.is_file() else path)
 
@@ -82,6 +79,8 @@ class SqlTask(Task):
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """Scores queries; see `sofit_sql.metrics`."""
+        from sofit_sql.metrics import score_queries  # It needs sqlglot, which commands that only list tasks shall not wait for.
+
         return score_queries(predictions, [self.grammar_for(prediction.example) for prediction in predictions])
 
     def check_for(self, example: Example, text: str) -> Iterator[Problem]:
@@ -94,7 +93,7 @@ class SqlTask(Task):
         Raises:
             SofitError: the data has none, or several.
         """
-        schema = demo_schema(self.demo_seed) if self.is_demo else schema_in_folder(self._folder, "")
+        schema = schema_in_folder(self._folder, "")
         if schema is None:
             raise SofitError(f"{self._folder} has no schema, or several. To ask a question, one is needed. {SCHEMA_REMEDY}")
         return Example(id="input", input=Question(text, schema), target="")
@@ -106,5 +105,7 @@ class SqlTask(Task):
 
     def canonical(self, text: str, example: Example) -> str:
         """Returns the query with its letter case, quotes, white space and aliases in one form."""
+        from sofit_sql.canonical import canonical_sql
+
         canonical = canonical_sql(text, example.input.schema)
         return text if canonical is None or not self.grammar_for(example).accepts(canonical) else canonical

@@ -8,7 +8,7 @@ import functools
 import random
 from collections.abc import Callable, Sequence
 
-from sofit import SofitError
+from sofit import take_split
 from sofit_viggo import demo_words as words
 from sofit_viggo.calls import FunctionCall
 
@@ -72,8 +72,6 @@ def demo_split(split: str, seed: int) -> Sequence[Row]:
     Raises:
         SofitError: there is no such split.
     """
-    if split not in SIZES:
-        raise SofitError(f"The demo set has no split {split!r}. It has: {', '.join(SIZES)}.")
     rng = random.Random(seed)
     total = sum(SIZES.values())
     drawn = [function for function, share in _SHARES.items() for _ in range(-(-total * share // 100))]
@@ -84,8 +82,7 @@ def demo_split(split: str, seed: int) -> Sequence[Row]:
         while sentence in rows:
             sentence, call = _draw(function, rng)
         rows[sentence] = call
-    start = sum(SIZES[name] for name in list(SIZES)[: list(SIZES).index(split)])
-    return list(rows.items())[start : start + SIZES[split]]
+    return take_split(list(rows.items()), split, SIZES)
 
 
 def _draw(function: str, rng: random.Random) -> Row:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 from typing import Any
 
-from sofit import Prediction, Scores, SofitError
+from sofit import Prediction, Scores, SofitError, precision_recall_f1
 from sofit_viggo.calls import GRAMMAR, FunctionCall, parse_call, read_call
 
 HEADLINE = (
@@ -44,9 +44,7 @@ def score_calls(predictions: Sequence[Prediction]) -> Scores:
         calls.append((expected, found or _NO_CALL))
         counts = confusion.setdefault(expected.function, Counter())
         counts[found.function if found else UNPARSED] += 1
-    names = [name for name, value in per_example[0].items() if isinstance(value, float)] if per_example else []
-    metrics = {name: fmean(entry[name] for entry in per_example) for name in names}
-    return Scores(metrics=metrics, per_example=per_example, confusion=confusion, breakdown=break_down(calls))
+    return Scores.averaged(per_example, confusion=confusion, breakdown=break_down(calls))
 
 
 def break_down(calls: Iterable[tuple[FunctionCall, FunctionCall]]) -> dict[str, dict[str, Counter[str]]]:
@@ -78,9 +76,7 @@ def call_accuracies(expected: FunctionCall, found: FunctionCall) -> dict[str, fl
 
 def attribute_f1(expected: FunctionCall, found: FunctionCall) -> float:
     """Returns the F1 of the attributes with their values; a repeated attribute counts as often as it is written."""
-    wanted, written = Counter(expected.attributes), Counter(found.attributes)
-    total = wanted.total() + written.total()
-    return 2 * (wanted & written).total() / total if total else 1.0
+    return precision_recall_f1([(Counter(expected.attributes), Counter(found.attributes))])[2]
 
 
 def _score(prediction: Prediction, expected: FunctionCall, found: FunctionCall | None) -> dict[str, Any]:

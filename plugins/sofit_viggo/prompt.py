@@ -1,13 +1,11 @@
 """What the model reads before it writes a function call."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 from sofit_viggo.calls import ATTRIBUTES
 
 PromptStyle = Literal["none", "short", "long"]
 """The sentence alone; with the instruction; with the instruction, the meaning of every name, and worked examples."""
-
-PROMPT_STYLES: tuple[PromptStyle, ...] = get_args(PromptStyle)
 
 FUNCTIONS = {
     "inform": "states facts about one game",

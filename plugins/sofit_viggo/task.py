@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from sofit import Example, Grammar, Prediction, Problem, Scores, SofitError, Task, read_examples
+from sofit import Example, Grammar, Prediction, Problem, Scores, Task, read_examples
 from sofit_viggo.calls import GRAMMAR, ROLES, parse_call
 from sofit_viggo.demo import demo_split
 from sofit_viggo.metrics import HEADLINE, score_calls
-from sofit_viggo.prompt import PROMPT_STYLES, PromptStyle, prompt_for, shared_prompt
+from sofit_viggo.prompt import PromptStyle, prompt_for, shared_prompt
 from sofit_viggo.rules import RULES, check_call
 from sofit_viggo.sources import example_from
 
@@ -36,10 +36,6 @@ class ViggoTask(Task):
         metadata={"help": "none: the sentence alone; short: with an instruction; long: with worked examples as well"},
     )
     demo_seed: int = field(default=0, metadata={"help": "draws another demo set"})
-
-    def __post_init__(self) -> None:
-        if self.prompt_style not in PROMPT_STYLES:
-            raise SofitError(f"Option 'prompt_style' must be one of {', '.join(PROMPT_STYLES)}. Got {self.prompt_style!r}.")
 
     def load(self, split: str) -> Sequence[Example]:
         """Returns the demo set, or the rows of `data`."""

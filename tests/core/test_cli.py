@@ -79,6 +79,10 @@ def error(result: subprocess.CompletedProcess[str]) -> str:
             ["train", "--steps", "0"],
             "command line: trainer.num_train_steps must be a whole number of at least 1, or null. Got 0.",
         ),
+        (
+            ["train", "--seed", str(2**63)],
+            "command line: trainer.seed must be a whole number from 0 to below 9223372036854775808.",
+        ),
         (["train", "--config", "none.yaml"], "There is no configuration file none.yaml."),
         (["train", "--plugin", "none.py"], "There is no plugin file none.py. --plugin takes the path of a Python file."),
         (["train", "--resume"], "--resume goes on with a run: name its folder with --out."),

@@ -188,7 +188,11 @@ def test_an_unknown_key_like_no_other_is_told_what_keys_there_are(load: Load):
         ("trainer: {tensor_parallel_axes: [mlp, head]}", "must be a list: one of mlp, heads. Got ['mlp', 'head']."),
         ("trainer: {mesh: {dta: 1}}", "settings.yaml:1: trainer.mesh must be a mapping with data, model. Got {'dta': 1}."),
         ("trainer: {mesh: {data: -1, model: -1}}", "-1 on one axis for all devices that are left."),
-        ("trainer: {seed: yes}", "settings.yaml:1: trainer.seed must be a whole number. Got True"),
+        (
+            "trainer: {seed: yes}",
+            "trainer.seed must be a whole number from 0 to below 9223372036854775808. Got True",
+        ),
+        ("evaluation: {seed: -1}", "evaluation.seed must be a whole number from 0 to below 9223372036854775808. Got -1."),
         ("optimizer: {learning_rate: -2E-5}", "must be a number above 0, or null. Got '-2E-5'."),
         ("optimizer: {learning_rate: .inf}", "must be a number above 0, or null. Got inf."),
         ("trainer: {mp: c=f8}", "Precision 'c=f8' has an unknown type 'f8'."),
@@ -242,7 +246,11 @@ def configurations() -> st.SearchStrategy[Config]:
         task_options=st.dictionaries(texts, st.none() | st.booleans() | st.integers() | texts | st.lists(texts), max_size=3),
         plugins=st.lists(texts, max_size=2),
         trainer=st.fixed_dictionaries(
-            {"seed": st.integers(), "mesh": st.just({"data": 2}), "wandb": st.none() | st.just({}) | st.just({"tags": ["1"]})}
+            {
+                "seed": st.integers(0, 2**63 - 1),
+                "mesh": st.just({"data": 2}),
+                "wandb": st.none() | st.just({}) | st.just({"tags": ["1"]}),
+            }
         ),
         optimizer=st.fixed_dictionaries({"learning_rate": st.none() | st.floats(1e-300, 1e300)}),
         lora=st.none() | st.fixed_dictionaries({"r": st.integers(1, 64), "rslora": st.booleans()}),

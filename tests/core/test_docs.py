@@ -15,6 +15,7 @@ from sofit.scaffold import write_plugin
 from sofit.testing import check_task
 
 DOCS = Path(__file__).parents[2] / "docs"
+VIGGO = (DOCS / "write-a-task.md").read_text().split("## A larger one: ViGGO")[1].split("\n## ")[0]
 HOOKS = sorted(name for name, _ in inspect.getmembers(hookspecs, inspect.isfunction) if name.startswith("sofit_"))
 
 
@@ -57,12 +58,20 @@ def test_the_example_of_every_hook_runs(hook: str, tmp_path: Path):
 def test_the_tutorial_shows_the_package_that_plugin_new_writes(tmp_path: Path):
     write_plugin("lights", tmp_path / "lights")
     page = (DOCS / "write-a-task.md").read_text()
-    shown = [code for _, code in re.findall(r"```(python|lark)\n(.*?)```", page, re.DOTALL)]
+    shown = [code for _, code in re.findall(r"```(python|lark)\n(.*?)```", page.replace(VIGGO, ""), re.DOTALL)]
     source = tmp_path / "lights" / "src" / "sofit_lights"
     files = [source / "task.py", source / "lights.lark", tmp_path / "lights" / "tests" / "test_lights.py"]
     assert shown == [file.read_text() for file in files]
     (row,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
     assert row in (source / "rows" / "train.jsonl").read_text()
+
+
+def test_the_walk_through_the_smallest_plugin_shows_what_is_there():
+    sources = {path.name: path.read_text() for path in (DOCS.parent / "plugins" / "sofit_viggo").glob("*.py")}
+    shown = re.findall(r"```python\n(.*?)```", VIGGO, re.DOTALL)
+    assert len(shown) > 5
+    assert [code for code in shown if not any(code in source for source in sources.values())] == []
+    assert set(re.findall(r"`(\w+\.py)`", VIGGO)) <= sources.keys()
 
 
 def test_the_task_of_the_tutorial_keeps_the_contract_and_reads_data_of_the_users(tmp_path: Path):

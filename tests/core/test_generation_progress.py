@@ -1,6 +1,7 @@
 """Whoever waits for outputs sees how far they are: on a terminal, in a log, and within a training run."""
 
 import io
+import itertools
 import re
 from pathlib import Path
 
@@ -42,15 +43,15 @@ def test_a_terminal_gets_a_bar_that_is_taken_away(terminal: Terminal):
     assert text.endswith("\x1b[2K\x1b[?25h\r"), "the row is erased, and the cursor is back"
 
 
-def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
-    now = 0.0
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets two seconds pass before each output."""
+    now = itertools.count(2.0, 2.0)
+    monkeypatch.setattr(generation_progress.time, "monotonic", lambda: next(now))
 
-    def clock() -> float:
-        nonlocal now
-        now += 2.0
-        return now
 
-    monkeypatch.setattr(generation_progress.time, "monotonic", clock)
+@pytest.mark.usefixtures("clock")
+def test_a_log_gets_a_line_now_and_then():
     stream = io.StringIO()
     show_all(GenerationProgress(stream), 12)
     assert stream.getvalue().splitlines() == [
@@ -61,12 +62,27 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch):
     ]
 
 
+def test_the_time_left_is_that_of_the_outputs_and_not_of_compiling(monkeypatch: pytest.MonkeyPatch):
+    # A minute passes before the first three outputs, and then a second for each.
+    times = iter([0.0, 60.0, 60.1, 60.2, *(60.2 + second for second in range(1, 18))])
+    monkeypatch.setattr(generation_progress.time, "monotonic", lambda: next(times))
+    stream = io.StringIO()
+    show_once = GenerationProgress(stream)
+    for done in range(21):
+        show_once.show("generating", done, 20)
+    assert stream.getvalue().splitlines() == [
+        "generating: 1/20",
+        "generating: 13/20  1 outputs/s  0:07 left",
+    ]
+
+
 def test_what_is_done_at_once_leaves_no_line():
     stream = io.StringIO()
     show_all(GenerationProgress(stream))
     assert stream.getvalue() == ""
 
 
+@pytest.mark.usefixtures("clock")
 def test_an_evaluation_has_a_bar_beside_that_of_the_steps(tmp_path: Path, terminal: Terminal):
     run, progress = make_run(tmp_path), Progress(terminal)
     progress.sofit_train_start(run, 1)

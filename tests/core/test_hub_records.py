@@ -88,11 +88,34 @@ def test_a_name_that_the_hub_does_not_have_is_an_error_that_names_it(tmp_path: P
         ]
 
 
-def test_several_data_sets_in_one_are_an_error_that_lists_them(tmp_path: Path):
+def test_of_several_data_sets_in_one_the_name_chooses_and_without_it_the_error_lists_them(tmp_path: Path):
     files = {"small/train/0000.parquet": parquet(ROWS[:1]), "large/train/0000.parquet": parquet(ROWS)}
     with hub_serving("GEM/viggo", {PARQUET_CONVERSION: files}) as endpoint:
-        [message] = read("hf:GEM/viggo", "train", endpoint, tmp_path)
-    assert "several data sets in one (large, small)" in message
+        [several] = read("hf:GEM/viggo", "train", endpoint, tmp_path)
+        [missing] = read("hf:GEM/viggo/tiny", "train", endpoint, tmp_path)
+        chosen = [len(read(f"hf:GEM/viggo/{name}", "train", endpoint, tmp_path)) for name in ("small", "large")]
+    assert several == "hf:GEM/viggo is several data sets in one (large, small). Choose one: --data hf:GEM/viggo/large."
+    assert missing == "hf:GEM/viggo has no configuration 'tiny'. It has: large, small."
+    assert chosen == [1, 5]
+    assert len(read("hf:GEM/viggo/large", "train", endpoint, tmp_path, HF_HUB_OFFLINE="1")) == 5
+
+
+def test_a_configuration_of_a_data_set_without_a_conversion_is_chosen_too(tmp_path: Path):
+    card = """---
+configs:
+- config_name: first
+  data_files: [{split: train, path: one.csv}]
+- config_name: second
+  data_files: [{split: train, path: two.csv}]
+---
+"""
+    rows = [f"target,meaning_representation\nHave you tried {name}?,recommend(name[{name}])\n" for name in ("Doom", "Portal")]
+    files = {"README.md": card.encode(), "one.csv": rows[0].encode(), "two.csv": rows[1].encode()}
+    with hub_serving("me/mine", {"main": files}) as endpoint:
+        [message] = read("hf:me/mine", "train", endpoint, tmp_path)
+        [row] = read("hf:me/mine/second", "train", endpoint, tmp_path)
+    assert message == "hf:me/mine is several data sets in one (first, second). Choose one: --data hf:me/mine/first."
+    assert row == "hf:me/mine/second:train:0|Have you tried Portal?|recommend(name[Portal])"
 
 
 @pytest.mark.parametrize("listens", [True, False], ids=["silent", "refusing"])

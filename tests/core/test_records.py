@@ -181,6 +181,17 @@ def test_the_real_csv_is_read_like_the_standard_library_reads_it(shared_data: Pa
     assert [record.fields for record in rows(shared_data / "viggo")] == expected
 
 
+def test_json_is_read_from_text_and_from_values_alike():
+    record = Record({"none": None, "text": '{"a": [1.0, null]}', "value": {"a": [1.0, None]}, "wrong": "{"}, "rows:7")
+    assert (record.first("none", "value", "text"), record.first("none", "other")) == ("value", None)
+    assert record.json("none", "text") == record.json("value") == {"a": [1, None]}
+    assert repr(record.json("text")["a"][0]) == "1"
+    with pytest.raises(SofitError, match=r"^rows:7: field 'wrong' is no JSON: "):
+        record.json("wrong")
+    with pytest.raises(SofitError, match=r"^rows:7: the row has no field 'none' or 'other'\. Its fields: none, text, "):
+        record.json("none", "other")
+
+
 def test_text_takes_the_first_field_that_has_a_value():
     record = Record({"a": None, "b": "x", "c": "y"}, "f:1")
     assert record.text("z", "a", "b", "c") == "x"

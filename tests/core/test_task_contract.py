@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -160,6 +160,26 @@ class NothingPerExample(Spell):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OfAllTogether(Spell):
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        right = sum(p.text == p.example.target for p in predictions)
+        # None of one prediction: it is high as long as most of them are right.
+        return Scores.averaged(super().score(predictions).per_example, together={"most": float(2 * right > len(predictions))})
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissingInSome(Spell):
+    def score(self, predictions: Sequence[Prediction]) -> Scores:
+        scores = super().score(predictions)
+        return dataclasses.replace(scores, per_example=[{}, *scores.per_example[1:]])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mood(Spell):
+    mood: Literal["calm", "loud"] = "calm"
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnknownHeadline(Spell):
     headline: ClassVar[Sequence[str]] = ("wright",)
 
@@ -167,6 +187,10 @@ class UnknownHeadline(Spell):
 def test_a_task_that_keeps_the_contract_passes():
     check_task(Spell())
     check_task(Spell(greeting="Write out"))
+
+
+def test_a_metric_may_be_of_all_predictions_together():
+    check_task(OfAllTogether())
 
 
 @pytest.mark.parametrize(
@@ -190,6 +214,7 @@ def test_a_task_that_keeps_the_contract_passes():
         (NotTheMean, "metric 'right' is 0.25, which is not the mean of its values per example"),
         (OutOfPlace, "metric 'right' of one prediction depends on the other predictions"),
         (NothingPerExample, "score() gives 0 entries per_example for 4 predictions"),
+        (MissingInSome, "metric 'right' is missing in some entries of per_example"),
         (UnknownHeadline, "headline names 'wright', which score() does not give; it gives right"),
     ],
 )
@@ -229,6 +254,12 @@ def test_options_are_set_by_name_and_keep_their_defaults():
 def test_a_wrong_option_is_named(options: dict[str, object], message: str):
     with pytest.raises(SofitError, match=message):
         make_task(Spell, options)
+
+
+def test_an_option_of_a_literal_type_takes_its_values_only():
+    assert make_task(Mood, {"mood": "loud"}) == Mood(mood="loud")
+    with pytest.raises(SofitError, match=r"Option 'mood' must be one of calm, loud\. Got 'low'\."):
+        make_task(Mood, {"mood": "low"})
 
 
 def test_a_class_that_lacks_parts_is_refused_with_all_of_them():

@@ -163,6 +163,17 @@ def test_generate_writes_a_line_for_each_text(lora_run: Path, workplace: Path, m
     assert all(ViggoTask.grammar is not None and ViggoTask.grammar.problem(line) is None for line in lines)
 
 
+def test_generate_writes_for_scripts_which_text_each_output_is_of(
+    lora_run: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace)
+    texts = ["Have you played Doom?", "Which is the hardest?"]
+    lines = invoke("generate", "--model", "lora", "--format", "jsonl", *texts).splitlines()
+    assert [json.loads(line)["input"] for line in lines] == texts
+    assert len(lines) == 2
+    assert all(json.loads(line).keys() == {"input", "output", "finished"} for line in lines)
+
+
 def test_drawing_is_decided_by_the_seed_and_stays_in_the_grammar(
     lora_run: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

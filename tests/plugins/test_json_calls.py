@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from sofit import Record
+from sofit_grammars.function_calls import Function
 from sofit_json.calls import mismatch
-from sofit_json.functions import Function
 from sofit_json.sources import CallRequest, call_example
 
 CATEGORIES = ("simple_python", "multiple", "parallel", "parallel_multiple", "live_simple", "live_multiple", "live_parallel")

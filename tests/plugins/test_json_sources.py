@@ -11,8 +11,8 @@ import pytest
 
 from sofit import Example, Record, SofitError
 from sofit.testing import check_task
+from sofit_grammars.function_calls import to_json_schema
 from sofit_json import JsonTask
-from sofit_json.functions import to_json_schema
 from sofit_json.sources import CallRequest, call_example, text_example
 
 SCHEMA = {

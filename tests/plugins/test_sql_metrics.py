@@ -8,9 +8,8 @@ import pytest
 from sofit import Example, Prediction
 from sofit_sql import SqlTask
 from sofit_sql.canonical import canonical_sql
-from sofit_sql.results import same_rows
-from sofit_sql.schema import schema_of_database
 from sofit_sql.sources import Question
+from sofit_sqlite import read_schema, same_rows
 
 TASK = SqlTask()
 
@@ -25,7 +24,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Question:
         connection.executemany("INSERT INTO item VALUES (?, ?, ?, ?)", items)
         connection.executemany("INSERT INTO sale VALUES (?, ?, ?)", [(1, 2020, 5), (1, 2021, 7), (3, 2020, 1), (4, 2021, 2)])
     connection.close()
-    return Question("?", schema_of_database(path, "shop"))
+    return Question("?", read_schema(path))
 
 
 def score(shop: Question, target: str, text: str) -> dict[str, float]:

@@ -11,7 +11,7 @@ from sofit.grammar_check import check_grammar
 from sofit_grammars.sql_names import sql_grammar_of
 from sofit_sql import SqlTask
 from sofit_sql.rules import check_names
-from sofit_sql.schema import Column, Schema, Table
+from sofit_sqlite import Column, Schema, Table
 
 SHOP = Schema(
     "shop",

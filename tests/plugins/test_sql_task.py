@@ -12,10 +12,10 @@ from sofit import Record, SofitError
 from sofit.task import make_task
 from sofit.testing import check_task
 from sofit_sql import SqlTask
-from sofit_sql.demo import SIZES, demo_schema, demo_split
-from sofit_sql.sandbox import run_once
-from sofit_sql.schema import Schema, schema_of_csv, schema_of_database, schema_of_statements, schemas_of_json
+from sofit_sql.demo import SIZES, demo_folder, demo_split
+from sofit_sql.schemas import schema_of_csv, schema_of_statements, schemas_of_json
 from sofit_sql.sources import example_from
+from sofit_sqlite import Schema, execute, read_schema
 
 ROW = {"question": "How many cities are there?", "sql": "SELECT count(*) FROM city"}
 CREATE = (
@@ -27,7 +27,7 @@ CREATE = (
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
     """Makes the demo's database in a folder of the test's."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
-    demo_schema.cache_clear()
+    demo_folder.cache_clear()
 
 
 def make_database(path: Path) -> Path:
@@ -47,7 +47,7 @@ CITY = {"city": [("id", "integer", True), ("name", "text", False), ("state", "te
 
 
 def test_a_schema_is_the_same_from_a_database_and_from_its_statements(tmp_path: Path):
-    found = schema_of_database(make_database(tmp_path / "a.sqlite"), "a")
+    found = read_schema(make_database(tmp_path / "a.sqlite"), "a")
     assert columns(found) == columns(schema_of_statements(CREATE, "a")) == CITY
     assert found.foreign_keys == (("city.state", "state.code"),)
 
@@ -111,7 +111,7 @@ def test_a_database_beside_the_rows_is_found(place: str, tmp_path: Path):
     (tmp_path / "train.jsonl").write_text(json.dumps(ROW | {"db": "shop"}) + "\n")
     (example,) = SqlTask(data=str(tmp_path)).load("train")
     assert example.input.schema.database == str(database)
-    assert run_once(example.input.schema.database, example.target).rows == ((3,),)
+    assert execute(example.target, example.input.schema.database).rows == ((3,),)
 
 
 def test_a_copy_beside_a_database_is_not_taken_for_it(shared_data: Path):
@@ -209,21 +209,21 @@ def test_open_names_are_an_option(shared_data: Path):
 
 
 def test_the_demo_set_is_the_same_each_time_and_no_question_comes_twice():
-    questions = [question for split in SIZES for question, _ in demo_split(split, 0)]
+    questions = [record.text("question") for split in SIZES for record in demo_split(split, 0)]
     assert len(questions) == len(set(questions)) == 1680
     assert {split: len(demo_split(split, 0)) for split in SIZES} == SIZES
     demo_split.cache_clear()
-    assert [question for split in SIZES for question, _ in demo_split(split, 0)] == questions
+    assert [record.text("question") for split in SIZES for record in demo_split(split, 0)] == questions
     assert demo_split("train", 1) != demo_split("train", 0)
 
 
 def test_the_demos_database_has_the_same_bytes_each_time_and_answers_its_queries():
-    path = Path(demo_schema(0).database)
+    path = demo_folder(0) / "library.sqlite"
     before = path.read_bytes()
     path.unlink()
-    demo_schema.cache_clear()
-    assert Path(demo_schema(0).database).read_bytes() == before
-    results = [run_once(str(path), query) for _, query in demo_split("validation", 0)]
+    demo_folder.cache_clear()
+    assert (demo_folder(0) / "library.sqlite").read_bytes() == before
+    results = [execute(record.text("sql"), str(path)) for record in demo_split("validation", 0)]
     assert all(not result.error for result in results)
     assert sum(bool(result.rows) for result in results) > 0.7 * len(results)
 

@@ -2,18 +2,19 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sofit import Example, SofitError
 from sofit_viggo import ViggoTask
 from sofit_viggo.calls import ATTRIBUTES, parse_call
-from sofit_viggo.prompt import FUNCTIONS, PROMPT_STYLES, PromptStyle, shared_prompt
+from sofit_viggo.prompt import FUNCTIONS, PromptStyle, shared_prompt
 
 EXAMPLE = Example(id="x", input="Have you tried Doom?", target="recommend(name[Doom])")
 
 
-@pytest.mark.parametrize("style", PROMPT_STYLES)
+@pytest.mark.parametrize("style", get_args(PromptStyle))
 def test_every_prompt_ends_with_the_sentence_and_where_the_call_begins(style: PromptStyle):
     prompt = ViggoTask(prompt_style=style).prompt(EXAMPLE)
     assert prompt == shared_prompt(style) + "Sentence: Have you tried Doom?\nOutput: "

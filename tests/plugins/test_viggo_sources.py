@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from sofit import Example, Record, SofitError
 from sofit.testing import check_task
 from sofit_viggo import ViggoTask
-from sofit_viggo.prompt import PROMPT_STYLES, PromptStyle
+from sofit_viggo.prompt import PromptStyle
 from sofit_viggo.sources import example_from
 
 SENTENCE, CALL = "Have you tried Doom?", "recommend(name[Doom])"
@@ -63,7 +64,7 @@ def test_an_instruction_file_is_split_into_training_and_validation(tmp_path: Pat
     assert {e.input for e in train} | {e.input for e in validation} == {e.input for e in demo}
 
 
-@pytest.mark.parametrize("style", PROMPT_STYLES)
+@pytest.mark.parametrize("style", get_args(PromptStyle))
 def test_what_a_task_exports_as_instruction_rows_it_loads_again_with_the_same_prompts(tmp_path: Path, style: PromptStyle):
     task = ViggoTask(prompt_style=style)
     demo = list(task.load("validation"))[:20]

@@ -1,12 +1,17 @@
 """`sofit generate`: what a model writes for texts that you give it."""
 
+import json
 import sys
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from sofit.cli import options
 from sofit.errors import SofitError
+
+if TYPE_CHECKING:
+    from sofit.task import Prediction
 
 
 def generate(
@@ -19,11 +24,15 @@ def generate(
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     seed: options.DrawingSeed = None,
+    output_format: Annotated[
+        Literal["text", "jsonl"],
+        typer.Option("--format", help="text, for people; jsonl: for each text a line with input, output and finished."),
+    ] = "text",
     config: options.ConfigFile = None,
     settings: options.Settings = None,
     plugin: options.PluginFiles = None,
 ) -> None:
-    """Write the output for each text, a line each.
+    """Write the output for each text, a line each; under a heading each where one of several outputs is longer than a line.
 
     A run folder as --model brings the task and the options that it was trained with.
     """
@@ -45,12 +54,27 @@ def generate(
     from sofit.generation_progress import GenerationProgress
 
     with GenerationProgress() as progress:
-        outputs = generate_texts(
+        predictions = generate_texts(
             loaded,
             plugins,
             inputs,
             constrained=bool(constrained),
             on_progress=lambda done: progress.show("generating", done, len(inputs)),
         )
-    for output in outputs:
-        typer.echo(output)
+    for line in _jsonl(inputs, predictions) if output_format == "jsonl" else _text(inputs, predictions):
+        typer.echo(line)
+
+
+def _jsonl(inputs: Sequence[str], predictions: "Sequence[Prediction]") -> Iterator[str]:
+    for text, prediction in zip(inputs, predictions, strict=True):
+        # `finished` tells an output that the limit on new tokens cut off.
+        line = {"input": text, "output": prediction.text, "finished": prediction.finished}
+        yield json.dumps(line, ensure_ascii=False)
+
+
+def _text(inputs: Sequence[str], predictions: "Sequence[Prediction]") -> Iterator[str]:
+    need_headings = len(inputs) > 1 and any(len(prediction.text.splitlines()) > 1 for prediction in predictions)
+    for text, prediction in zip(inputs, predictions, strict=True):
+        if need_headings:
+            yield f"==> {text} <=="
+        yield prediction.text

@@ -5,6 +5,6 @@ Every row knows where it stands, so that whatever is wrong with it can be said w
 
 from sofit.records.examples import read_examples
 from sofit.records.record import Record
-from sofit.records.splits import SPLIT_NAMES, read_split
+from sofit.records.splits import SPLIT_NAMES, read_split, take_split
 
-__all__ = ["SPLIT_NAMES", "Record", "read_examples", "read_split"]
+__all__ = ["SPLIT_NAMES", "Record", "read_examples", "read_split", "take_split"]

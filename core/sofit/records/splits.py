@@ -4,7 +4,7 @@ import abc
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sofit.errors import SofitError
 from sofit.records.files import SUFFIXES, RowReader, read_file
@@ -25,9 +25,13 @@ SPLIT_NAMES = {
 }
 """The file stems, or Hub split names, under which each split is looked for, in this order."""
 
+_T = TypeVar("_T")
+
 
 def read_split(data: str, split: str) -> Iterator[Record]:
     """Yields the rows of a split of `data`: a folder with a file for each split, a single file, or "hf:NAME".
+
+    Of several data sets in one on the Hub, "hf:NAME/CONFIGURATION" chooses one.
 
     A single file has no validation split of its own: a tenth of its distinct rows, at most 200, chosen by a hash of their
     content, is "validation" and the rest is "train".
@@ -43,6 +47,19 @@ def open_split(data: str, split: str) -> LazySequence[Record]:
     if split not in SPLIT_NAMES:
         raise SofitError(f"No split is called {split!r}. Splits: {', '.join(SPLIT_NAMES)}.")
     return _hub_split(data, split) if data.startswith("hf:") else _file_split(data, split)
+
+
+def take_split(rows: Sequence[_T], split: str, sizes: Mapping[str, int]) -> Sequence[_T]:
+    """Returns a split of a demo set: of all its rows, which lie one split after the other, each of its size.
+
+    Raises:
+        SofitError: `sizes` has no such split.
+    """
+    if split not in sizes:
+        raise SofitError(f"The demo set has no split {split!r}. It has: {', '.join(sizes)}.")
+    names = list(sizes)
+    start = sum(sizes[name] for name in names[: names.index(split)])
+    return rows[start : start + sizes[split]]
 
 
 class _Split(LazySequence[Record]):

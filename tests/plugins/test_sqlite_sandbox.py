@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sofit_sql.sandbox import Sandbox
+from sofit_sqlite import Sandbox
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sofit_sql.schema import read_only_uri
+from sofit_sqlite.database import read_only_uri
 
 TIMEOUT_SECONDS, MOST_ROWS, MEMORY_BYTES = 5.0, 10_000, 512 * 1024 * 1024
 _GRACE_SECONDS = 2.0
@@ -33,7 +33,7 @@ class Sandbox:
     """Runs queries on one database file."""
 
     def __init__(self, database: str, timeout_seconds: float = TIMEOUT_SECONDS, most_rows: int = MOST_ROWS):
-        worker = Path(__file__).with_name("sandbox_worker.py")
+        worker = Path(__file__).with_name("worker.py")
         limits = [str(timeout_seconds), str(most_rows), str(MEMORY_BYTES)]
         self._command = [sys.executable, "-I", "-S", str(worker), read_only_uri(database), *limits]
         self._patience_seconds = timeout_seconds + _GRACE_SECONDS
@@ -84,9 +84,9 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 @functools.lru_cache(200_000)
-def run_once(database: str, sql: str) -> Result:
+def execute(query: str, database: str) -> Result:
     """Runs a query in a sandbox that is kept for its database; the same query is run once only."""
-    return _sandbox(database).run(sql)
+    return _sandbox(database).run(query)
 
 
 @functools.lru_cache(64)

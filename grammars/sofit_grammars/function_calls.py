@@ -1,4 +1,4 @@
-"""Functions that a model may call, and the JSON Schema of its calls: a list, in which the order does not count.
+"""The grammar of the calls of functions: a list in JSON, in which the order does not count.
 
 {"name": "f", "parameters": {"type": "dict", "properties": {"ids": {"type": "ArrayList", "items": {"type": "long"}}}}}
 [{"name": "f", "arguments": {"ids": [1, 2]}}]                   several calls where several are asked for, [] where none fits
@@ -8,12 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from sofit import Record, SofitError
-from sofit_json.values import field_value
-
-FUNCTION_FIELDS = ("function", "functions", "tools")
-"""Where a row has its functions."""
 
 _NAMES = {
     "string": ("string", "str", "char", "character"),
@@ -50,26 +44,12 @@ class Function:
         return self.parameters.get("required", ())
 
 
-def read_functions(record: Record) -> tuple[Function, ...]:
-    """Returns the functions of a row: documents of BFCL or tools of OpenAI, as JSON or its text.
-
-    Raises:
-        SofitError: there is no list of functions with names; names the row.
-    """
-    field = next(name for name in FUNCTION_FIELDS if record.fields.get(name) is not None)
-    documents = field_value(record, field)
-    if not isinstance(documents, list):
-        raise SofitError(f"{record.where}: field {field!r} must be a list of functions. Got {type(documents).__name__}.")
-    functions = []
-    for document in documents:
-        document = document.get("function", document) if isinstance(document, Mapping) else {}
-        parameters = document.get("parameters") or {}
-        if not isinstance(document.get("name"), str) or not isinstance(parameters, Mapping):
-            raise SofitError(f"{record.where}: field {field!r} must hold functions with a name and parameters. Got {document}.")
-        unknown: list[str] = []
-        schema = to_json_schema({"type": "object", "properties": {}, **parameters}, unknown, document["name"])
-        functions.append(Function(document["name"], document.get("description") or "", schema, tuple(unknown)))
-    return tuple(functions)
+def function_of(document: Mapping[str, Any]) -> Function:
+    """Makes a function of its document, as BFCL has them; `name` is text, `parameters` an object or absent."""
+    unknown: list[str] = []
+    declared = {"type": "object", "properties": {}, **(document.get("parameters") or {})}
+    schema = to_json_schema(declared, unknown, document["name"])
+    return Function(document["name"], document.get("description") or "", schema, tuple(unknown))
 
 
 def calls_schema(functions: Sequence[Function]) -> str:
@@ -78,7 +58,8 @@ def calls_schema(functions: Sequence[Function]) -> str:
     for index, function in enumerate(functions):
         properties = {"name": {"const": function.name}, "arguments": {"$ref": f"#/$defs/{index}"}}
         calls.append({"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False})
-        definitions[str(index)] = _with_references_below(function.parameters, f"#/$defs/{index}")
+        # With an address of its own, so that the references in it stay in it.
+        definitions[str(index)] = {**function.parameters, "$id": f"urn:function:{index}"}
     content = {"items": {"anyOf": calls}} if calls else {"maxItems": 0}
     return json.dumps({"type": "array", **content, "$defs": definitions}, ensure_ascii=False)
 
@@ -115,13 +96,3 @@ def to_json_schema(document: Mapping[str, Any], unknown: list[str], place: str) 
         schema |= {"enum": [*schema["enum"], None]} if "enum" in schema else {}
     schema.pop("optional", None)
     return schema
-
-
-def _with_references_below(value: Any, place: str) -> Any:
-    """Leads the references of a schema to where it stands among others."""
-    if isinstance(value, list):
-        return [_with_references_below(part, place) for part in value]
-    if not isinstance(value, Mapping):
-        return value
-    lead = {"$ref": f"{place}{value['$ref'][1:]}"} if str(value.get("$ref", "")).startswith("#") else {}
-    return {key: _with_references_below(part, place) for key, part in value.items()} | lead

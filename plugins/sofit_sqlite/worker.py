@@ -1,4 +1,4 @@
-"""Runs queries for `sofit_sql.sandbox`, as a process of its own that may do nothing but read one database.
+"""Runs queries for `sofit_sqlite.sandbox`, as a process of its own that may do nothing but read one database.
 
 It needs the standard library only and runs without site packages. A line of standard input is a query as JSON; a line of
 standard output is {"rows": [...]} or {"error": "..."}.
