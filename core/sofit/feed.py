@@ -8,18 +8,20 @@ from sofit.order import batch_indices
 from sofit.packing import MicroBatch, Packer
 from sofit.supervision import Supervised
 
-_SAMPLED_BATCHES = 32
+_SAMPLED_EXAMPLES = 8192
+"""How many examples are looked at to choose shapes: takes about a second, and a shape that is missing takes longer to compile."""
 
 
 class Feed:
     """The batches of a run."""
 
     def __init__(self, examples: Sequence[Supervised], config: TrainerConfig, steps: int):
-        """Settles on a layout after a look at the first batches."""
+        """Settles on a layout after a look at the first batches: all of them in most runs."""
+        sampled = max(1, _SAMPLED_EXAMPLES // config.train_batch_size)
         self._examples = examples
         self._config = config
         self._packer = Packer(
-            [self.examples(step) for step in range(1, min(_SAMPLED_BATCHES, steps) + 1)],
+            [self.examples(step) for step in range(1, min(sampled, steps) + 1)],
             share_prefix=config.share_prefix,
             micro_batch_tokens=config.micro_batch_tokens,
         )

@@ -1,7 +1,7 @@
 """How many floating-point operations training and decoding need, counted from shapes.
 
-Only matrix products count: one of (m, k) and (k, n) takes 2 m k n. Its backward pass has one product as large for each factor that
-needs a gradient, so trained weights take three times the forward pass, and frozen ones twice (Kaplan et al. 2020,
+Only matrix products count: one of (m, k) and (k, n) takes 2 m k n. Its backward pass has one product as large for each factor
+that needs a gradient, so trained weights take three times the forward pass, and frozen ones twice (Kaplan et al. 2020,
 arXiv:2001.08361, section 2.1; Chowdhery et al. 2022, arXiv:2204.02311, appendix B, whose share of the peak is called MFU).
 
 Counted is what the formulas need at the shapes that run: padding counts, what gradient checkpointing computes again does not, and

@@ -30,6 +30,7 @@ from sofit.saving import save_model
 from sofit.session import Session
 from sofit.supervision import supervise
 from sofit.trainer import Trainer, TrainState
+from sofit.utilisation import Utilisation
 
 
 def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_invalid_targets: bool = False) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
     feed = Feed(supervised, config.trainer, steps)
     schedule = make_schedule(config.optimizer, learning_rate, steps)
     trainer, state = _start(config, load_decoder(pretrained), schedule)
+    utilisation = _utilisation(config, trainer, state)
     run = Run(
         folder=Path(folder),
         config=config,
@@ -65,13 +67,14 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
             "model_source": pretrained.source,
             "examples": {"train": len(examples), split: len(held_out)},
             "parameters": _parameter_counts(trainer, state),
+            "peak_flops_per_second": utilisation.peak_flops_per_second,
         },
     )
     evaluator = Evaluator(task, held_out, pretrained.tokenizer, config.evaluation, pretrained.config["vocab_size"], split)
     with Session(run, plugins, trainer, evaluator) as session:
         state, first_step = session.begin(state, resume=resume)
         for step in range(first_step, steps + 1):
-            state, record = _take_step(trainer, state, feed, schedule, step, seed=config.trainer.seed)
+            state, record = _take_step(trainer, state, feed, schedule, utilisation, step, seed=config.trainer.seed)
             if session.after_step(state, record):
                 break
         state = session.finish(state)
@@ -80,16 +83,32 @@ def train(config: Config, plugins: Plugins, *, resume: bool = False, allow_inval
 
 
 def _start(config: Config, model: Decoder, schedule: optax.Schedule) -> tuple[Trainer, TrainState]:
-    if config.lora is not None:
-        lora = config.lora
-        spec = LoraSpec(lora.r, lora.alpha, lora.dropout, lora.rslora, lora.target_modules)
-        model = add_adapters(model, spec, key=jax.random.key(config.trainer.seed))
+    lora = _lora_spec(config)
+    if lora is not None:
+        model = add_adapters(model, lora, key=jax.random.key(config.trainer.seed))
     optimizer = make_optimizer(config.optimizer, schedule)
-    return Trainer.start(model, optimizer, parse_precision(config.trainer.mp), adapters_only=config.lora is not None)
+    return Trainer.start(model, optimizer, parse_precision(config.trainer.mp), adapters_only=lora is not None)
+
+
+def _lora_spec(config: Config) -> LoraSpec | None:
+    lora = config.lora
+    return lora and LoraSpec(lora.r, lora.alpha, lora.dropout, lora.rslora, lora.target_modules)
+
+
+def _utilisation(config: Config, trainer: Trainer, state: TrainState) -> Utilisation:
+    devices = sorted(jax.tree.leaves(state.trainable)[0].devices(), key=lambda device: device.id)
+    return Utilisation.measure(state.trainable.config, _lora_spec(config), trainer.precision.compute, devices)
 
 
 def _take_step(
-    trainer: Trainer, state: TrainState, feed: Feed, schedule: optax.Schedule, step: int, *, seed: int
+    trainer: Trainer,
+    state: TrainState,
+    feed: Feed,
+    schedule: optax.Schedule,
+    utilisation: Utilisation,
+    step: int,
+    *,
+    seed: int,
 ) -> tuple[TrainState, StepRecord]:
     start = time.monotonic()
     examples, micro_batches = feed.examples(step), feed.micro_batches(step)
@@ -109,6 +128,7 @@ def _take_step(
         example_tokens=sum(map(len, examples)),
         examples_per_second=len(examples) / seconds,
         seconds=seconds,
+        mfu=utilisation.share([micro.shape for micro in micro_batches], seconds),
     )
 
 

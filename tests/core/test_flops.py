@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 from random_models import decoder_of, torch_model, with_live_adapters
 from token_examples import supervised
 
@@ -38,7 +39,7 @@ def multiplied(jaxpr: Any) -> int:
             left = equation.invars[0].aval.shape
             total += 2 * prod(equation.outvars[0].aval.shape) * prod(left[axis] for axis in contracted)
         times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-        total += times * sum(multiplied(inner) for inner in jax.core.jaxprs_in_params(equation.params))
+        total += times * sum(multiplied(inner) for inner in jaxprs_in_params(equation.params))
     return total
 
 
@@ -76,7 +77,9 @@ def test_a_step_on_adapters_multiplies_what_is_counted() -> None:
     model, micro = with_live_adapters(decoder_of(torch_model("llama 3")), LORA), micro_batch()
     parts = flops_by_part(model.config, micro.shape, LORA)
     # Of the six products of an adapter, the first is taken again in the backward pass instead of being kept.
-    again = multiplied_by_a_step(model, micro, adapters_only=True) - sum(parts.values()) - attention_beyond_need(model, micro.shape)
+    again = (
+        multiplied_by_a_step(model, micro, adapters_only=True) - sum(parts.values()) - attention_beyond_need(model, micro.shape)
+    )
     assert 0 <= again <= parts["adapters"] / 3
 
 
