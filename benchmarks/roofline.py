@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from roofline_decoding import decoding_figures
@@ -130,8 +129,7 @@ def main() -> None:
             flops = f"{counted[part] / 1e9:8.1f} {counted[part] / spent / peak:8.0%}" if counted.get(part) else ""
             print(f"{part:32} {spent:8.3f} {of_step} {flops}")
     if "decode" in wanted:
-        merged = eqx.combine(state.trainable, trainer.frozen) if lora is None else model
-        print(f"\n{decoding_figures(merged, arguments.lanes, micro_batches[0].shape.prefix_length, peak, arguments.repeats)}")
+        print(f"\n{decoding_figures(model, arguments.lanes, micro_batches[0].shape.prefix_length, peak, arguments.repeats)}")
 
 
 if __name__ == "__main__":
