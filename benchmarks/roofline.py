@@ -21,17 +21,18 @@ from roofline_parts import part_seconds
 
 from sofit import load_plugins
 from sofit.compilation_cache import use_compilation_cache
+from sofit.config import TrainerConfig
 from sofit.config_loading import load_config
 from sofit.evaluate import load_examples
-from sofit.feed import Feed, arrays_of
+from sofit.feed import arrays_of
 from sofit.flops import flops_by_part, flops_per_step
 from sofit.loading import load_decoder
 from sofit.model import LoraSpec, add_adapters
 from sofit.optimizer import make_optimizer, make_schedule
-from sofit.packing import MicroBatch
+from sofit.packing import MicroBatch, Packer
 from sofit.precision import parse_precision
 from sofit.pretrained import load_pretrained
-from sofit.supervision import supervise
+from sofit.supervision import Supervised, supervise
 from sofit.trainer import Trainer, TrainState
 from sofit.utilisation import gemm_peak
 
@@ -47,8 +48,8 @@ def seconds_of(function: Callable[[], Any], repeats: int) -> float:
     return median(times)
 
 
-def start(arguments: argparse.Namespace) -> tuple[Trainer, TrainState, Feed, LoraSpec | None]:
-    """Returns what `sofit train` has before its first step."""
+def start(arguments: argparse.Namespace) -> tuple[Trainer, TrainState, list[list[Supervised]], LoraSpec | None]:
+    """Returns what `sofit train` has before its first step; the batches take the examples in the order of the file."""
     overrides = {"data": arguments.data, "model": arguments.model, "trainer.train_batch_size": arguments.batch_size}
     settings = [f"trainer.mp={arguments.mp}", *arguments.settings]
     config = load_config(arguments.config, settings, overrides, arguments.method)
@@ -62,7 +63,8 @@ def start(arguments: argparse.Namespace) -> tuple[Trainer, TrainState, Feed, Lor
         model = add_adapters(model, lora, key=jax.random.key(0))
     optimizer = make_optimizer(config.optimizer, make_schedule(config.optimizer, 1e-4, 100))
     trainer, state = Trainer.start(model, optimizer, parse_precision(config.trainer.mp), adapters_only=lora is not None)
-    return trainer, state, Feed(supervised, config.trainer, arguments.batches), lora
+    firsts = range(0, len(supervised), arguments.batch_size)
+    return trainer, state, [supervised[first : first + arguments.batch_size] for first in firsts], lora
 
 
 def time_steps(
@@ -92,6 +94,8 @@ def main() -> None:
     parser.add_argument("--method", choices=["lora", "full"], default="lora")
     parser.add_argument("--mp", default="p=f32,c=f32", help="the precision (trainer.mp)")
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--micro-batch-tokens", type=int, default=TrainerConfig().micro_batch_tokens)
+    parser.add_argument("--no-sharing", action="store_true", help="compute each prompt for each example")
     parser.add_argument("--batches", type=int, default=32, help="how many batches are looked at to choose shapes")
     parser.add_argument("--repeats", type=int, default=3, help="of each measurement; the median counts")
     parser.add_argument("--lanes", type=int, default=32, help="outputs that are decoded together")
@@ -99,13 +103,14 @@ def main() -> None:
     arguments = parser.parse_args()
     wanted = arguments.only or ["step", "parts", "decode"]
     use_compilation_cache()
-    trainer, state, feed, lora = start(arguments)
+    trainer, state, batches, lora = start(arguments)
+    packer = Packer(batches, share_prefix=not arguments.no_sharing, micro_batch_tokens=arguments.micro_batch_tokens)
     config, dtype = state.trainable.config, trainer.precision.compute
     peak = gemm_peak(config, dtype, jax.devices()[:1])
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {arguments.model}, {arguments.method}, {arguments.mp}")
     print(f"peak of matrix products (2048 x {config.embed_size} x {config.mlp_size}, {dtype}): {peak / 1e9:.0f} GFLOP/s")
     began = time.perf_counter()
-    micro_batches = feed.micro_batches(1)
+    micro_batches = packer.pack(batches[0])
     arrays_of(micro_batches)
     host = time.perf_counter() - began
     for micro in micro_batches:

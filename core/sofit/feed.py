@@ -8,16 +8,16 @@ from sofit.order import batch_indices
 from sofit.packing import MicroBatch, Packer
 from sofit.supervision import Supervised
 
-_SAMPLED_EXAMPLES = 8192
-"""How many examples are looked at to choose shapes: takes about a second, and a shape that is missing takes longer to compile."""
+_SAMPLED_EXAMPLES, _LEAST_BATCHES = 2048, 32
+"""How many examples, and at least how many batches, are looked at to choose shapes: one that is missing takes long to compile."""
 
 
 class Feed:
     """The batches of a run."""
 
     def __init__(self, examples: Sequence[Supervised], config: TrainerConfig, steps: int):
-        """Settles on a layout after a look at the first batches: all of them in most runs."""
-        sampled = max(1, _SAMPLED_EXAMPLES // config.train_batch_size)
+        """Settles on a layout after a look at the first batches."""
+        sampled = max(_LEAST_BATCHES, _SAMPLED_EXAMPLES // config.train_batch_size)
         self._examples = examples
         self._config = config
         self._packer = Packer(
