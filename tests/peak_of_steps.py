@@ -14,7 +14,7 @@ from sofit.optimizer import make_schedule
 from sofit.packing import BatchShape, MicroBatch
 from sofit.plan.memory import step_memory
 from sofit.plan.plan import describe_start
-from sofit.train import start_trainer
+from sofit.start import start_trainer
 
 MODEL = DecoderConfig.from_hf(
     {

@@ -21,7 +21,8 @@ EXAMPLES: Sequence[Example] = list(TASK.load("validation"))[:20]
 def make_run(folder: Path, last_step: int = 10, **settings: Any) -> Run:
     """Returns a LoRA run of ViGGO's demo in a folder."""
     config = Config.model_validate({"lora": {}, **settings})
-    info = {"examples": {"train": 1200, "validation": 20}, "parameters": {"total": 100, "trained": 10}}
+    counts = {"examples": {"train": 1200, "validation": 20}, "parameters": {"total": 100, "trained": 10}}
+    info = {**counts, "peak_flops_per_second": 2e11}
     return Run(folder=folder, config=config, task=TASK, model_name="tiny", last_step=last_step, info=info)
 
 
@@ -40,6 +41,7 @@ def make_step(step: int) -> StepRecord:
         example_tokens=16_000,
         examples_per_second=10.0 + step,
         seconds=1.5,
+        mfu=0.5 + step / 100,
     )
 
 

@@ -11,7 +11,8 @@ from sofit.packing import MicroBatch, Packer
 from sofit.supervision import Supervised
 from sofit.training_examples import Source
 
-_SAMPLED_BATCHES = 32
+_SAMPLED_EXAMPLES, _LEAST_BATCHES = 2048, 32
+"""How many examples, and at least how many batches, are looked at to choose shapes: one that is missing takes long to compile."""
 _STEPS_AHEAD = 4
 """Steps that are made ready while the device works."""
 
@@ -28,7 +29,8 @@ class Feed:
     def __init__(self, source: Source, config: TrainerConfig, steps: int, *, row_multiple: int = 1):
         """Settles on a layout after a look at the first batches. `row_multiple`: the devices that the rows lie over."""
         self._source, self._config, self._steps = source, config, steps
-        self._sample = {step: self._read(step) for step in range(1, min(_SAMPLED_BATCHES, steps) + 1)}
+        sampled = max(_LEAST_BATCHES, _SAMPLED_EXAMPLES // config.train_batch_size)
+        self._sample = {step: self._read(step) for step in range(1, min(sampled, steps) + 1)}
         self._packer = Packer(
             list(self._sample.values()),
             share_prefix=config.share_prefix,

@@ -5,6 +5,7 @@ import jax
 from haliax import NamedArray
 
 from sofit.batches import POSITION, ROW, SLOT, TARGET, PrefixBatch
+from sofit.cross_entropy import cross_entropy
 from sofit.labels import MOST_ROLES
 from sofit.model import Decoder
 
@@ -12,13 +13,12 @@ from sofit.model import Decoder
 def completion_losses(model: Decoder, batch: PrefixBatch, *, key: jax.Array | None = None) -> NamedArray:
     """Returns the cross-entropy of each token that carries loss, in nats, float32: (row, target), 0 on padding.
 
-    Logits are computed only where there is a target. `key` turns the adapters' dropout on.
+    The vocabulary is scored only where there is a target. `key` turns the adapters' dropout on.
     """
     streams = [batch.suffix] if batch.prefix is None else [batch.prefix, batch.suffix]
     hidden, _ = model(streams, key=key)
     places = hidden[-1].flatten_axes((SLOT, POSITION), "place")
-    logits = model.logits(places["place", batch.target_place])
-    losses = hax.nn.logsumexp(logits, "vocab") - logits["vocab", batch.target_id]
+    losses = cross_entropy(places["place", batch.target_place], model.words, batch.target_id)
     return hax.where(batch.is_target, losses.rearrange((ROW, TARGET)), 0.0)
 
 

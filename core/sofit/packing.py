@@ -4,6 +4,7 @@ A row holds a prefix and slots of equal length; a slot holds the rests of severa
 distinct shape is compiled once, so shapes are merged until few are left, at the price of some padding.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from sofit.prefix import PrefixGroup, group_by_prefix
 from sofit.supervision import Supervised
 
 _MAX_SHAPES = 3
+_MERGED_SHAPES = 48
+"""How many different shapes are compared with each other when they are merged: the most frequent ones."""
 _ROW_WASTE = 1.25
 """Rows of different sizes run together as long as padding them alike costs at most this much."""
 _ATTENTION_TOKENS = 3500
@@ -219,13 +222,12 @@ def _partition(rows: Sequence[Row], slot_length: int, most_tokens: int, row_mult
 
 
 def _merge_shapes(needed: Sequence[BatchShape], limit: int, most_tokens: int) -> list[BatchShape]:
-    """Merges shapes until at most `limit` are left, each time the two whose merging adds the fewest tokens.
+    """Merges shapes until at most `limit` are left, each time the two whose merging adds the fewest tokens, as often as they run.
 
     More are left where merging them would make one of more than `most_tokens`.
     """
-    counts: dict[BatchShape, int] = {}
-    for shape in needed:
-        counts[shape] = counts.get(shape, 0) + 1
+    by_frequency = Counter(needed).most_common()
+    counts = dict(by_frequency[:_MERGED_SHAPES])
 
     def added_cost(pair: tuple[BatchShape, BatchShape]) -> float:
         merged = pair[0].merge(pair[1])
@@ -245,4 +247,19 @@ def _merge_shapes(needed: Sequence[BatchShape], limit: int, most_tokens: int) ->
         count = counts.pop(first) + counts.pop(second)
         merged = first.merge(second)
         counts[merged] = counts.get(merged, 0) + count
-    return list(counts)
+    return _grown(list(counts), [shape for shape, _ in by_frequency[_MERGED_SHAPES:]], most_tokens)
+
+
+def _grown(shapes: list[BatchShape], rare: Sequence[BatchShape], most_tokens: int) -> list[BatchShape]:
+    """Lets shapes grow until they cover the rare ones too, each time the one that grows least, within the budget."""
+    for shape in rare:
+        if any(other.covers(shape) for other in shapes):
+            continue
+        likes = [other for other in shapes if other.slot_length == shape.slot_length]
+        fitting = [other for other in likes if other.merge(shape).tokens <= max(most_tokens, other.tokens, shape.tokens)]
+        if fitting:
+            least = min(fitting, key=lambda other: (other.merge(shape).tokens - other.tokens, other.targets))
+            shapes = [other for other in shapes if other != least] + [least.merge(shape)]
+        else:
+            shapes = [*shapes, shape]
+    return shapes

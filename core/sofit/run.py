@@ -64,6 +64,13 @@ class StepRecord:
     examples_per_second: float
     seconds: float
     """Wall time of the step."""
+    mfu: float
+    """The share, 0 to 1, of the rate of matrix products that was measured on this machine at the start: see `utilisation`."""
+
+    @property
+    def saved_tokens(self) -> int:
+        """How many tokens fewer sharing and packing left to compute; below 0 where padding costs more than they save."""
+        return self.example_tokens - self.computed_tokens
 
 
 @dataclass(frozen=True, kw_only=True)

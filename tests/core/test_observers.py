@@ -163,7 +163,9 @@ def test_a_log_gets_few_lines_and_says_that_data_is_made_up(tmp_path: Path):
     assert "data: demo (1200 train, 20 validation examples)" in text
     assert "demo data: The plugin of task 'viggo' made these examples up." in text
     assert re.findall(r"step (\d+)/10", text) == ["1", "10"]
-    assert "step 10/10  loss 0.2707  20 examples/s  0:00 left" in text
+    assert "peak: 0.2 TFLOP/s" in text
+    assert "step 10/10  loss 0.2707  20 examples/s  MFU 60%  0:00 left" in text
+    assert "tokens: 20,000 computed; sharing prompts saved 140,000" in text
     assert "after, constrained: overall_accuracy 1.000" in text
     assert "training stopped after step 10: it was enough" in text
     assert "\x1b" not in text

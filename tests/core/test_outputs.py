@@ -41,7 +41,9 @@ def test_results_have_the_keys_that_scripts_rely_on(tmp_path: Path):
     assert results["data"] == {"source": "demo", "demo": True, "counts": {"train": 1200, "validation": 20}}
     assert results["train"]["steps"] == 10
     assert results["train"]["examples_per_second"] == 15.5  # The median of 11 to 20.
-    assert results["train"]["tokens"] == {"with_sharing": 20_000, "without_sharing": 160_000}
+    assert results["train"]["tokens"] == {"with_sharing": 20_000, "without_sharing": 160_000, "saved": 140_000}
+    assert results["train"]["mfu"] == pytest.approx(0.555)  # The median of 0.51 to 0.60.
+    assert results["peak_flops_per_second"] == 2e11
     first = results["evaluations"][0]
     occasion = {key: first[key] for key in ("when", "split", "n", "constrained")}
     assert occasion == {"when": "before", "split": "validation", "n": 20, "constrained": False}

@@ -204,3 +204,10 @@ def test_a_shape_covers_another_only_where_it_is_as_large_in_everything() -> Non
     merged = shape.merge(BatchShape(4, 16, 1, 32, 128))
     assert merged == BatchShape(4, 64, 3, 32, 128)
     assert merged.tokens == 4 * (64 + 3 * 32)
+
+
+def test_however_many_shapes_are_needed_few_are_left_and_they_cover_all() -> None:
+    # Behind no prefix, so that a batch of n examples of one length needs n slots and no two batches are alike.
+    batches = [[supervised([5, *range(6, 20)], [7] * 6)] * count for count in range(1, 120)]
+    packer = Packer(batches, share_prefix=False, micro_batch_tokens=100_000)
+    assert len({micro.shape for batch in batches for micro in packer.pack(batch)}) <= len(packer.shapes) == 3

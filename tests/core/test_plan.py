@@ -32,7 +32,7 @@ from sofit.plan.plan import describe_start
 from sofit.plan.work import earlier_seconds_per_step, step_work
 from sofit.prefix import group_by_prefix
 from sofit.pretrained import outline_pretrained
-from sofit.train import start_trainer
+from sofit.start import start_trainer
 from sofit.trainer import Trainer, TrainState
 
 SIZES = {

@@ -19,7 +19,7 @@ from sofit.model.quantized import quantize
 from sofit.optimizer import make_schedule
 from sofit.packing import Packer
 from sofit.plan.memory import bytes_per_device
-from sofit.train import parameter_counts, start_trainer
+from sofit.start import parameter_counts, start_trainer
 
 KINDS = get_args(Quantization)
 TORCH = torch_model("llama 3", hidden_size=64, intermediate_size=128)

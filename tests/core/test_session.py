@@ -19,7 +19,8 @@ from sofit.model import adapter_tensors
 from sofit.optimizer import make_schedule
 from sofit.pretrained import load_pretrained
 from sofit.run import Run, StepRecord
-from sofit.train import start_trainer, train
+from sofit.start import start_trainer
+from sofit.train import train
 from sofit_viggo.task import ViggoTask
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

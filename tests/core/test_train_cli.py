@@ -97,6 +97,7 @@ def test_metrics_has_a_line_a_step(lora_run: Path) -> None:
         assert (tokens["first"], tokens["end"], sum(tokens.values())) == (4, 4, line["completion_tokens"])
         weighted = sum(losses[role] * tokens[role] for role in tokens) / line["completion_tokens"]
         assert weighted == pytest.approx(line["loss"], rel=1e-5)
+        assert 0 < line["mfu"] < 1
 
 
 def test_results_say_what_was_done_and_what_came_of_it(lora_run: Path, tiny_model_folder: Path) -> None:
@@ -106,6 +107,7 @@ def test_results_say_what_was_done_and_what_came_of_it(lora_run: Path, tiny_mode
     train = results["train"]
     assert (train["status"], train["steps"], train["examples"]) == ("finished", STEPS, 4 * STEPS)
     assert train["examples_per_second"] > 0
+    assert results["peak_flops_per_second"] > 1e8
     lines = json_lines(lora_run / "metrics.jsonl")
     assert train["tokens"]["with_sharing"] == sum(line["computed_tokens"] for line in lines)
     assert train["tokens"]["without_sharing"] == sum(line["example_tokens"] for line in lines)

@@ -31,15 +31,18 @@ class Stream(eqx.Module):
     Pos: Axis = eqx.field(static=True)
 
     @property
-    def _Key(self) -> Axis:
+    def Key(self) -> Axis:
+        """The axis of the stream's keys, as its own queries see them."""
         return self.Pos.alias(f"{self.Pos.name}_key")
 
-    def _own_visibility(self, window: int | None) -> NamedArray:
+    def own_visibility(self, window: int | None) -> NamedArray:
+        """Returns which of its own tokens each token sees: bool over Pos, Key and any batch axes."""
+
         def as_key(array: NamedArray) -> NamedArray:
-            return array.rename({self.Pos: self._Key}).broadcast_axis(self.Pos)
+            return array.rename({self.Pos: self.Key}).broadcast_axis(self.Pos)
 
         def as_query(array: NamedArray) -> NamedArray:
-            return array.broadcast_axis(self._Key)
+            return array.broadcast_axis(self.Key)
 
         index = hax.arange(self.Pos)
         same_segment = as_query(self.segments) == as_key(self.segments)
@@ -161,7 +164,7 @@ class Block(eqx.Module):
         """Returns the stream's next hidden states (..., embed) and its keys and values in this layer."""
         keys = [None] * 7 if key is None else list(jax.random.split(key, 7))
         query, key_values = self.attention.project(self.attention_norm(x), rotary, keys)
-        own = key_values.rename(stream.Pos, stream._Key).as_context(own_visible, stream._Key, stream.Pos.name)
+        own = key_values.rename(stream.Pos, stream.Key).as_context(own_visible, stream.Key, stream.Pos.name)
         attended = attend(query, [*contexts, own])
         x = x + self.attention.o_proj(attended, key=keys[3])
         return x + self.mlp(self.mlp_norm(x), keys[4:]), key_values
@@ -205,7 +208,7 @@ class Decoder(eqx.Module):
         """
         window = self.config.sliding_window
         rotaries = [Rotary.at(stream.positions, self.config) for stream in streams]
-        own = [stream._own_visibility(window) for stream in streams]
+        own = [stream.own_visibility(window) for stream in streams]
 
         def seen_by(stream: Stream, filled: NamedArray, positions: NamedArray) -> NamedArray:
             if window is None:
@@ -249,14 +252,18 @@ class Decoder(eqx.Module):
         ]
         return [self.final_norm(x) for x in hidden], caches
 
+    @property
+    def words(self) -> NamedArray:
+        """What hidden states are multiplied by to score the next token: (vocab, embed)."""
+        return self.embeddings if self.head is None else self.head
+
     def _laid_out(self, hidden: NamedArray) -> NamedArray:
         """Says where hidden states lie, so that weights come to the tokens, and not tokens to the weights."""
         return hidden if self.partitioning is None else self.partitioning.place_batch(hidden)
 
     def logits(self, hidden: NamedArray) -> NamedArray:
         """Returns the scores of the next token, float32, for normed hidden states (..., embed): (..., vocab)."""
-        table = self.embeddings if self.head is None else self.head
-        return hax.dot(hidden, table, axis="embed", preferred_element_type=jnp.float32)
+        return hax.dot(hidden, self.words, axis="embed", preferred_element_type=jnp.float32)
 
 
 def _norm(axis: Axis, config: DecoderConfig) -> hnn.RmsNorm:

@@ -9,7 +9,7 @@ from haliax.jax_utils import tree_checkpoint_name
 from sofit.model.quantized import Quantized
 
 PROJECTED = "projected"
-"""What the outputs of linear layers are called where gradient checkpointing chooses what to keep."""
+"""What the outputs of linear layers, and the narrow ones of adapters, are called where gradient checkpointing keeps them."""
 
 
 class Adapter(eqx.Module):
@@ -27,7 +27,9 @@ class Adapter(eqx.Module):
         if self.dropout > 0 and key is not None:
             keep = hax.random.bernoulli(key, x.axes, 1 - self.dropout)
             x = hax.where(keep, x / (1 - self.dropout), 0)
-        return _raise_rank(hax.dot(x, self.down, axis=In), self.up) * self.scale
+        # Scaled while it is narrow: on wide arrays, forwards and backwards, the scale would cost more than both products.
+        low = hax.dot(x, self.down, axis=In) * self.scale
+        return _raise_rank(tree_checkpoint_name(low, PROJECTED), self.up)
 
     def update(self) -> NamedArray:
         """Returns what merging adds to the weight: (Out, In)."""

@@ -30,6 +30,7 @@ class Progress:
         self._first_step = 1
         self._seconds_per_step = 0.0
         self._last_line = 0.0
+        self._tokens_computed = self._tokens_saved = 0
 
     @hookimpl
     def sofit_train_start(self, run: Run, first_step: int) -> None:
@@ -43,6 +44,9 @@ class Progress:
             self._say(f"training was finished already: all {run.last_step} steps are taken")
         elif first_step > 1:
             self._say(f"going on with step {first_step} of {run.last_step}")
+        if "peak_flops_per_second" in run.info:
+            peak = run.info["peak_flops_per_second"] / 1e12
+            self._say(f"peak: {peak:.3g} TFLOP/s in matrix products of this model's sizes, measured now")
         self._first_step = first_step
         if self._stream.isatty():
             self._start_bar(run, first_step)
@@ -55,7 +59,9 @@ class Progress:
         weight = 1.0 if step.step <= self._first_step + 1 else _NEWEST_WEIGHT
         self._seconds_per_step += weight * (step.seconds - self._seconds_per_step)
         left = duration(self._seconds_per_step * (run.last_step - step.step))
-        figures = f"loss {step.loss:.4f}  {step.examples_per_second:.3g} examples/s  {left} left"
+        self._tokens_computed += step.computed_tokens
+        self._tokens_saved += step.saved_tokens
+        figures = f"loss {step.loss:.4f}  {step.examples_per_second:.3g} examples/s  MFU {step.mfu:.0%}  {left} left"
         now = time.monotonic()
         if self._bar is not None and self._bar_task is not None:
             self._bar.update(self._bar_task, completed=step.step, figures=figures)
@@ -83,6 +89,8 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+        if self._tokens_saved > 0:
+            self._say(f"tokens: {self._tokens_computed:,} computed; sharing prompts saved {self._tokens_saved:,}")
         if outcome.status != "finished":
             reason = f": {outcome.reason}" if outcome.reason else ""
             self._say(f"training {outcome.status} after step {outcome.step}{reason}")

@@ -34,6 +34,7 @@ def results_of(
         evaluations: the lines of evaluations.jsonl.
     """
     info = dict(run.info)
+    computed, of_examples = (sum(step[key] for step in steps) for key in ("computed_tokens", "example_tokens"))
     return {
         "task": run.task.name,
         "method": run.config.method,
@@ -46,14 +47,16 @@ def results_of(
             "seconds": sum(step["seconds"] for step in steps),
             "examples": sum(step["examples"] for step in steps),
             "examples_per_second": examples_per_second(steps),
+            "mfu": median(step["mfu"] for step in steps) if steps else None,
             "completion_tokens": sum(step["completion_tokens"] for step in steps),
             "first_loss": steps[0]["loss"] if steps else None,
             "last_loss": steps[-1]["loss"] if steps else None,
             "last_loss_by_role": steps[-1].get("loss_by_role", {}) if steps else {},
             "peak_memory_bytes": peak_memory_bytes(),
             "tokens": {
-                "with_sharing": sum(step["computed_tokens"] for step in steps),
-                "without_sharing": sum(step["example_tokens"] for step in steps),
+                "with_sharing": computed,
+                "without_sharing": of_examples,
+                "saved": of_examples - computed,
             },
         },
         "evaluations": list(evaluations),

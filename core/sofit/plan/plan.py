@@ -25,8 +25,8 @@ from sofit.plan.work import StepWork, earlier_seconds_per_step, sampled_shapes, 
 from sofit.plugins import Plugins
 from sofit.precision import parse_precision
 from sofit.pretrained import PretrainedOutline, Tokenizer, outline_pretrained
+from sofit.start import lora_spec, parameter_counts, start_trainer
 from sofit.supervision import Supervised
-from sofit.train import lora_spec, parameter_counts, start_trainer
 from sofit.trainer import Trainer, TrainState
 from sofit.training_examples import STREAMED_FROM, Source, load_training_examples
 
