@@ -65,9 +65,11 @@ class Partitioning:
         """Says of shapes without values (`jax.ShapeDtypeStruct`) how the parameters lie that they stand for."""
 
         def place(leaf: Any) -> Any:
-            if isinstance(leaf, NamedArray):
-                return NamedArray(self._shape(leaf.array, self.of_parameter(leaf.axes)), leaf.axes)
-            return self._shape(leaf, self.replicated)
+            if not isinstance(leaf, NamedArray):
+                return self._shape(leaf, self.replicated)
+            # Where a part of a model leaves an array out, its axes are not to be had.
+            is_there = hasattr(leaf.array, "shape")
+            return NamedArray(self._shape(leaf.array, self.of_parameter(leaf.axes)), leaf.axes) if is_there else leaf
 
         return jax.tree.map(place, tree, is_leaf=lambda node: isinstance(node, NamedArray))
 
