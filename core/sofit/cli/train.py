@@ -35,9 +35,10 @@ def train(
     Without options it trains adapters for SmolLM2-135M and leaves everything in a new folder under runs/. Settings come from
     --config, then --set, then the other options, each over the one before.
     """
-    is_elsewhere = out is not None and "://" in out
-    if resume and config is None and out is not None and (is_elsewhere or (Path(out) / "config.yaml").is_file()):
-        config = f"{out.rstrip('/')}/config.yaml" if is_elsewhere else str(Path(out) / "config.yaml")
+    from sofit.outputs import choose_run_folder, is_remote, open_remote_run
+
+    if resume and config is None and out is not None and (is_remote(out) or (Path(out) / "config.yaml").is_file()):
+        config = f"{out.rstrip('/')}/config.yaml"
     overrides = {
         "task": task,
         "data": data,
@@ -49,8 +50,6 @@ def train(
         "out": out,
     }
     loaded, plugins = options.configure(config=config, settings=settings, plugin=plugin, overrides=overrides, method=method)
-    from sofit.outputs import choose_run_folder, is_remote, open_remote_run
-
     remote = open_remote_run(loaded.out, resume=resume) if loaded.out is not None and is_remote(loaded.out) else None
     folder = choose_run_folder(loaded, resume=resume) if remote is None else remote.local
     place = str(folder) if remote is None else remote.address
