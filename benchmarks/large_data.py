@@ -3,8 +3,9 @@
     python benchmarks/large_data.py --rows 10000 1000000
 
 It makes the rows from those of ViGGO's demo set, each with another title, so that no two are alike; a run on many is streamed and
-one on few is not. The runs evaluate one example and take a few steps of 8 with the short prompt, each in a process of its own. The
-time counts from the start of the process: importing, indexing the file, loading the model, evaluating and compiling are in it.
+one on few is not. The runs evaluate one example and take a few steps of 8 with the short prompt, each in a process of its own.
+The time counts from the start of the process: importing, indexing the file, loading the model, evaluating and compiling are in
+it.
 """
 
 import argparse
