@@ -46,10 +46,12 @@ class Plugins:
         """Makes the task that a configuration asks for, with its options and data.
 
         Raises:
-            SofitError: there is no such task, or it has no such option.
+            SofitError: there is no such task, or it has no such option; or data or options stand beside a mixture.
         """
         if not config.mixture:
             return self._task_of(config.task, config.task_options, config.data)
+        if config.data is not None or config.task_options:
+            raise SofitError("Each part of a mixture has its own data and task_options. Move those that stand outside into it.")
         from sofit.mixture import Part, make_mixture
 
         parts = {

@@ -120,7 +120,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def load(self, split: str) -> Iterable[Example]:
-        """Yields the examples of a split: "train", "validation" or "test".
+        """Returns the examples of a split: "train", "validation" or "test".
+
+        Where it returns a sequence, as `sofit.read_examples` does, large data is read by number as training goes. An iterator is
+        read whole, into memory.
 
         Raises:
             SofitError: the data cannot be found or read; names the file and, for a bad row, the line.

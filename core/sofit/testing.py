@@ -71,6 +71,10 @@ def _data_faults(task: Task) -> Iterator[str]:
             yield f"{count} examples have the id {id!r}: ids must be unique over all splits"
     if _examples(task) != examples:
         yield "load() gives other examples when called again: a resumed run would train on other data"
+    for split in _SPLITS:
+        loaded = task.load(split)
+        if isinstance(loaded, Sequence) and [loaded[index] for index in range(len(loaded))] != list(loaded):
+            yield f"load({split!r}) gives other examples by number than in order: large data would be trained on in part"
 
 
 def _examples(task: Task) -> list[Example]:

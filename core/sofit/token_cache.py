@@ -45,6 +45,7 @@ class TokenCache:
         self._keys = np.zeros(0, np.uint64)  # The first half of each row's key, sorted; the shard has the whole of it.
         self._places = np.zeros((0, 2), np.int32)  # Shard and row of each.
         self._new: dict[bytes, TokenRow] = {}
+        self._warnings: set[str] = set()
         try:
             if is_remote:
                 self._fetch()
@@ -147,6 +148,9 @@ class TokenCache:
 
     def _warn(self, what: str, error: Exception) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if reason in self._warnings:
+            return
+        self._warnings.add(reason)
         _log.warning("data_cache_dir: %s cannot be %s, so this run does without: %s", self._folder, what, reason)
 
 

@@ -75,7 +75,7 @@ class ShardFile:
             stream.seek(self.ids_start + int(entry["start"]) * _ID_BYTES)
             content = stream.read(int(entry["length"]) * _ID_BYTES)
         if zlib.crc32(content) != entry["checksum"]:
-            raise ValueError(f"{self.path.name} is damaged (row {row})")
+            raise ValueError(f"{self.path.name} is damaged")
         return np.frombuffer(content, "<i4").astype(np.int32, copy=False), int(entry["prompt_length"])
 
 

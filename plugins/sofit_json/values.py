@@ -10,7 +10,7 @@ NOTHING = object()
 """What a text that is no JSON has for a value."""
 
 
-@functools.cache
+@functools.lru_cache(2_000)  # Rows of data may bring a schema each, and a grammar takes some 100 KB.
 def schema_grammar(schema: str):
     """Returns the grammar of a schema, given as text; the same object for the same text, so that each is compiled once."""
     return Grammar.from_json_schema(json.loads(schema), name="schema")

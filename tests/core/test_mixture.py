@@ -113,6 +113,7 @@ def test_a_mixture_survives_being_written_down(tmp_path: Path) -> None:
         ("mixture: {calls: {task: viggo, weight: 0}}", "mixture must be"),
         ("mixture: {calls: {weight: 2}}", "mixture"),
         ("mixture: {calls: {task: vigo}}", "No task is called 'vigo'"),
+        ("mixture: {calls: {task: viggo}}\ndata: demo", "Each part of a mixture has its own data"),
     ],
 )
 def test_what_is_wrong_with_a_mixture_is_said(tmp_path: Path, text: str, message: str) -> None:

@@ -32,8 +32,9 @@ def test_rows_by_number_are_those_in_order(
 ) -> None:
     monkeypatch.setenv("SOFIT_CACHE", str(tmp_path / "cache"))
     folder = str(tmp_path / "rows") if place == "disk" else f"memory://{tmp_path.name}"
-    with fsspec.open(f"{folder}/{name}", "wb", auto_mkdir=True) as stream:
-        stream.write(content.encode())  # pyright: ignore[reportAttributeAccessIssue]
+    filesystem, path = fsspec.core.url_to_fs(folder)
+    filesystem.makedirs(path, exist_ok=True)
+    filesystem.pipe_file(f"{path}/{name}", content.encode())
     in_order, by_number = list(read_split(folder, "train")), open_split(folder, "train")
     assert len(by_number) == len(in_order) >= 2
     assert [by_number[index] for index in range(len(in_order))] == in_order

@@ -111,7 +111,7 @@ class OneByOneTask(ViggoTask):
 
     name: ClassVar[str] = "one-by-one"
 
-    def load(self, split: str) -> Iterator[Example]:  # type: ignore[override]
+    def load(self, split: str) -> Iterator[Example]:  # pyright: ignore[reportIncompatibleMethodOverride]
         yield from super().load(split)
 
 

@@ -69,6 +69,17 @@ class OtherEveryTime(Spell):
         return [dataclasses.replace(example, id=f"{example.id}-{len(self.count)}") for example in super().load(split)]
 
 
+class BackwardsByNumber(list[Example]):
+    def __getitem__(self, index: Any) -> Any:
+        return super().__getitem__(-1 - index)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtherByNumber(Spell):
+    def load(self, split: str) -> Iterable[Example]:
+        return BackwardsByNumber(super().load(split))
+
+
 @dataclass(frozen=True, kw_only=True)
 class WrongTarget(Spell):
     def load(self, split: str) -> Iterable[Example]:
@@ -200,6 +211,7 @@ def test_a_metric_may_be_of_all_predictions_together():
         (UnreadableSplit, "numbers.csv:7: not a number"),
         (RepeatedId, "4 examples have the id 'same'"),
         (OtherEveryTime, "load() gives other examples when called again"),
+        (OtherByNumber, "load('train') gives other examples by number than in order"),
         (WrongTarget, "numbers.csv:1: the target 'one!' does not parse: 1:4: SOF"),
         (IgnoredText, "train-2: the parse tree of 'two' renders as 'tw'"),
         (UnknownRole, "roles name 'satrt', which is no rule or terminal of the grammar. Did you mean 'start'?"),

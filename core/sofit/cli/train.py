@@ -128,7 +128,9 @@ def train(
 
 def _config_of(run_folder: str) -> str | None:
     """Returns where a run folder keeps its settings; None where no run has begun in it."""
-    if "://" in run_folder:
+    from sofit.outputs import is_remote
+
+    if is_remote(run_folder):
         return f"{run_folder.rstrip('/')}/config.yaml"
     path = Path(run_folder, "config.yaml")
     return str(path) if path.is_file() else None

@@ -31,7 +31,7 @@ def is_remote(folder: str) -> bool:
     return "://" in folder
 
 
-@dataclass
+@dataclass(eq=False)
 class RemoteRun:
     """A run folder at an address, and its original on this machine. An observer that sends it at every checkpoint."""
 

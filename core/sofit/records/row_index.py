@@ -22,6 +22,9 @@ Part = Literal["all", "train", "validation"]
 KEPT_FROM_ROWS = 50_000
 """From this size on, an index is kept in sofit's cache folder and read from there, bit by bit."""
 
+_SAID_FROM_BYTES = 50_000_000
+"""From this size on, looking through a file takes seconds."""
+
 _HELD_OUT_SHARE = 0.1
 _HELD_OUT_AT_MOST = 200
 _FORMAT = 1
@@ -54,6 +57,8 @@ def row_index(path: Path, shown: str, part: Part) -> RowIndex:
     folder = default_cache_folder() / "rows" / f"{identity_of(filesystem, str(path))}-{_FORMAT}"
     kept = _kept(folder / f"{part}.npy")
     if kept is None:
+        if path.stat().st_size >= _SAID_FROM_BYTES:
+            _log.info("Looking through %s once, for where its rows begin.", shown)
         parts = _places(filesystem, str(path), shown, is_split=part != "all")
         kept = parts[part]
         if sum(map(len, parts.values())) >= KEPT_FROM_ROWS:
