@@ -65,8 +65,8 @@ def _fill_row(row: Row, suffix: np.ndarray, targets: np.ndarray) -> int:
             first = slot_index * slot_length + start + example.prompt_length - 1 - prefix_length
             places = np.arange(first, first + example.completion_length)
             carries_loss, length = example.labels.carries_loss, example.loss_tokens
-            for row_of, values in enumerate((places, example.ids[example.prompt_length :], example.labels.roles)):
-                targets[row_of, count : count + length] = values[carries_loss]
+            predicted = np.stack([places, example.ids[example.prompt_length :], example.labels.roles])
+            targets[:, count : count + length] = predicted[:, carries_loss]
             start, count = end, count + length
     return count
 

@@ -1,7 +1,7 @@
 """What is known of each completion token, and the loss by it."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -43,21 +43,20 @@ def labelled(task: Task, examples: Sequence[Example], smollm2: Pretrained) -> li
 
 def test_each_token_has_the_role_of_its_first_character(smollm2: Pretrained) -> None:
     example = Example(id="a", input="", target="inform(name[Doom], rating[good])")
-    assert labelled(ViggoTask(), [example], smollm2) == [
-        [
-            (" inform", FIRST),
-            ("(", "punctuation"),
-            ("name", "attribute"),
-            ("[", "punctuation"),
-            ("Do", "value"),
-            ("om", "value"),
-            ("],", "punctuation"),
-            (" rating", "attribute"),
-            ("[", "punctuation"),
-            ("good", "value"),
-            ("])", "punctuation"),
-            ("<|im_end|>", END),
-        ]
+    (tokens,) = labelled(ViggoTask(), [example], smollm2)
+    # Neighbours of one role joined: how the tokenizer splits a word is its own affair.
+    assert [("".join(text for text, _ in group), role) for role, group in groupby(tokens, lambda token: token[1])] == [
+        (" inform", FIRST),
+        ("(", "punctuation"),
+        ("name", "attribute"),
+        ("[", "punctuation"),
+        ("Doom", "value"),
+        ("],", "punctuation"),
+        (" rating", "attribute"),
+        ("[", "punctuation"),
+        ("good", "value"),
+        ("])", "punctuation"),
+        ("<|im_end|>", END),
     ]
 
 
@@ -152,7 +151,8 @@ def test_tokens_without_loss_move_no_weight() -> None:
     losses, weights = train_a_step(random_batch(carries_loss=free))
     batch = random_batch(carries_loss=free)
     assert [example.loss_tokens for example in batch] == [4] * 4
-    assert Packer([batch], share_prefix=True, micro_batch_tokens=8192).pack(batch)[0].shape.targets == 32
+    (micro,) = Packer([batch], share_prefix=True, micro_batch_tokens=8192).pack(batch)
+    assert int(to_arrays(micro).is_target.array.sum()) == 16
     # What stands at the end carries no loss and is read by nobody: another token there changes nothing.
     other = [supervised(e.ids[: e.prompt_length], [*e.ids[e.prompt_length : -1], 60], carries_loss=free) for e in batch]
     other_losses, other_weights = train_a_step(other)

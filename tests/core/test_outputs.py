@@ -153,12 +153,13 @@ def test_the_report_counts_the_errors_of_each_part(tmp_path: Path):
     _, results = finished_run(tmp_path)
     page = Page((tmp_path / "report.html").read_text())
     (attributes,) = (table for table in breakdown_tables(results["evaluations"][-1]["breakdown"]) if table.kind == "attribute")
-    assert attributes.outcomes == ("right", "wrong value", "missing")
+    assert attributes.outcomes[0] == "right"
+    assert "missing" in attributes.outcomes
     errors = [sum(counts[1:]) for _, counts in attributes.rows]
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > 0
     shown = page.text[page.text.index("Errors by attribute") :]
-    places = [shown.index(f"{name}") for name, _ in attributes.rows]
+    places = [shown.index(f"\n{name}") for name, _ in attributes.rows]
     assert places == sorted(places)
 
 
