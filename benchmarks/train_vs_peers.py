@@ -28,8 +28,8 @@ from peers.environments import PEERS, python_of
 from peers.job import Job
 from peers.workloads import WORKLOADS, prepare
 
+from sofit.cache_folder import default_cache_folder
 from sofit.errors import SofitError
-from sofit.pretrained.cache import default_cache_folder
 
 SCRIPTS = Path(__file__).parent / "peers"
 AGREEMENT = 1e-4

@@ -15,6 +15,7 @@ from sofit.batches import to_arrays
 from sofit.compilation_cache import use_compilation_cache
 from sofit.config import OptimizerConfig, TrainerConfig
 from sofit.feed import arrays_of
+from sofit.labels import Labels
 from sofit.loading import load_decoder
 from sofit.loss import completion_losses
 from sofit.model import Decoder, LoraSpec, add_adapters
@@ -31,8 +32,14 @@ _NOTHING = Example(id="", input="", target="")
 
 def batches() -> list[list[Supervised]]:
     """Returns the examples of each step."""
-    rows = [Supervised(_NOTHING, np.array(row["ids"], np.int32), row["prompt_length"]) for row in job.examples()]
+    rows = [_supervised(row["ids"], row["prompt_length"]) for row in job.examples()]
     return [rows[first : first + job.batch] for first in range(0, len(rows), job.batch)]
+
+
+def _supervised(ids: list[int], prompt_length: int) -> Supervised:
+    completion = len(ids) - prompt_length
+    labels = Labels(np.zeros(completion, np.uint8), np.ones(completion, bool))
+    return Supervised(_NOTHING, np.array(ids, np.int32), prompt_length, labels)
 
 
 def losses_by_example(model: Decoder, micro_batches: list[MicroBatch], batch: list[Supervised]) -> list[tuple[float, int]]:

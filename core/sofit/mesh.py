@@ -1,7 +1,8 @@
 """The mesh of devices that a configuration asks for, checked against the devices that there are and the model's sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 import jax
 from jax.sharding import AxisType
@@ -9,14 +10,14 @@ from jax.sharding import AxisType
 from sofit.config import TrainerConfig
 from sofit.errors import SofitError
 from sofit.model import DecoderConfig
-from sofit.model.partitioning import DATA, MODEL, Partitioning
+from sofit.model.partitioning import DATA, MODEL, Device, Partitioning
 
 # The query heads of one key/value head stay together, so that attention needs nothing from another device.
 _SPLIT_BY = {"mlp": "mlp", "heads": "kv_head"}
 
 
 def make_partitioning(
-    config: TrainerConfig, model: DecoderConfig, devices: Sequence[jax.Device] | None = None
+    config: TrainerConfig, model: DecoderConfig, devices: Sequence[Device] | None = None
 ) -> Partitioning | None:
     """Returns how the model lies over the devices, all of them unless given; None for a single one, which needs no mesh.
 
@@ -39,7 +40,7 @@ def make_partitioning(
     return Partitioning(mesh, fsdp_axis, tuple(_SPLIT_BY[name] for name in tensor_parallel))
 
 
-def _mesh_sizes(asked: dict[str, int], device_count: int) -> dict[str, int]:
+def _mesh_sizes(asked: Mapping[Any, int], device_count: int) -> dict[str, int]:
     """Returns the devices along both axes, with -1 filled in; an axis that is not asked for has 1."""
     sizes = {DATA: 1, MODEL: 1, **asked}
     given = prod(size for size in sizes.values() if size != -1)

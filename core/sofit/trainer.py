@@ -63,7 +63,8 @@ class Trainer:
         partitioning = self.frozen.partitioning
         if partitioning is not None:
             batches, key = [partitioning.place_batch(batch) for batch in batches], partitioning.replicate(key)
-        loss, gradients = np.float32(0), None
+        loss: jax.Array | None = None
+        gradients: Decoder | None = None
         for index, batch in enumerate(batches):
             part, part_gradients = compute_gradients(
                 state.trainable,
@@ -73,9 +74,10 @@ class Trainer:
                 jax.random.fold_in(key, index),
                 self.precision,
             )
-            loss = loss + part
+            loss = part if loss is None else loss + part
             gradients = part_gradients if gradients is None else add_gradients(gradients, part_gradients)
-        assert gradients is not None, "a step needs at least one micro-batch"
+        assert loss is not None, "a step needs at least one micro-batch"
+        assert gradients is not None
         state, norm = apply_gradients(gradients, state, self.optimizer)
         return state, loss, norm
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from sofit.flops import flops_per_step
 from sofit.model import DecoderConfig, LoraSpec
+from sofit.model.partitioning import Device
 from sofit.packing import BatchShape
 
 _TOKENS = 2048
@@ -32,7 +33,7 @@ class Utilisation:
     """The adapters that are trained; None where all weights are."""
 
     @staticmethod
-    def measure(config: DecoderConfig, lora: LoraSpec | None, dtype: str, devices: Sequence[jax.Device]) -> "Utilisation":
+    def measure(config: DecoderConfig, lora: LoraSpec | None, dtype: str, devices: Sequence[Device]) -> "Utilisation":
         """Measures the devices for about a second, in the type to compute in."""
         return Utilisation(gemm_peak(config, dtype, devices), config, lora)
 
@@ -41,7 +42,7 @@ class Utilisation:
         return flops_per_step(self.config, shapes, self.lora) / seconds / self.peak_flops_per_second
 
 
-def gemm_peak(config: DecoderConfig, dtype: str, devices: Sequence[jax.Device]) -> float:
+def gemm_peak(config: DecoderConfig, dtype: str, devices: Sequence[Device]) -> float:
     """Returns the operations a second of products of the size of the MLP's, taken on all devices at once.
 
     Devices of other processes count as much as those of this one.

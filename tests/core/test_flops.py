@@ -13,7 +13,7 @@ from token_examples import supervised
 
 from sofit.batches import to_arrays
 from sofit.flops import flops_by_part, flops_per_decoded_token, flops_per_step
-from sofit.loss import summed_loss
+from sofit.loss import losses_by_role
 from sofit.model import Decoder, LoraSpec, is_adapter_array
 from sofit.packing import BatchShape, MicroBatch, Packer
 
@@ -48,7 +48,7 @@ def multiplied_by_a_step(model: Decoder, micro: MicroBatch, *, adapters_only: bo
     trainable, frozen = eqx.partition(model, is_trained)
 
     def loss(trainable: Decoder) -> jax.Array:
-        return summed_loss(eqx.combine(trainable, frozen), to_arrays(micro))
+        return losses_by_role(eqx.combine(trainable, frozen), to_arrays(micro)).sum()
 
     return multiplied(jax.make_jaxpr(eqx.filter_grad(loss))(trainable).jaxpr)
 

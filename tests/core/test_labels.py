@@ -28,7 +28,7 @@ from sofit_sql import SqlTask
 from sofit_viggo import ViggoTask
 
 
-def labelled(task: Task, examples: Sequence[Example], smollm2: Pretrained) -> list[list[tuple[str, str]]]:
+def labelled(task: Task, examples: Sequence[Example], smollm2: Pretrained) -> list[list[tuple[Any, str]]]:
     """Returns each completion token's text with its role, example by example."""
     tokenizer = smollm2.tokenizer
     labeller = Labeller(task, examples[0], tokenizer)

@@ -1,5 +1,7 @@
 """A mesh that does not fit the devices or the model is an error that says what would."""
 
+from typing import Any
+
 import jax
 import pytest
 from random_models import torch_model
@@ -26,7 +28,7 @@ def test_one_device_needs_no_mesh() -> None:
         ({"data": 2}, 1, r"trainer.mesh {data: 2} needs 2 devices, and there is 1."),
     ],
 )
-def test_a_mesh_that_does_not_fit_the_devices_is_named(mesh: dict[str, int], devices: int, message: str) -> None:
+def test_a_mesh_that_does_not_fit_the_devices_is_named(mesh: Any, devices: int, message: str) -> None:
     config = TrainerConfig(mesh=mesh, tensor_parallel_axes=("mlp",))
     with pytest.raises(SofitError) as caught:
         make_partitioning(config, MODEL, jax.devices()[:1] * devices)

@@ -179,7 +179,7 @@ class _Group:
                 self._ends_output,
                 self._settings.sampling,
                 self._placed(key),
-                np.int32(steps),
+                self._placed(np.int32(steps)),
             )
             self._take_in(chunk, finish)
             free = [place for place, lane in enumerate(self._lanes) if lane is None]

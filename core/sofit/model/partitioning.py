@@ -11,6 +11,8 @@ from math import prod
 from typing import Any, TypeVar
 
 import jax
+import jax.core
+import jax.numpy as jnp
 import numpy as np
 from haliax import Axis, NamedArray
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -21,6 +23,8 @@ BATCH_AXES = ("row", "slot")
 """The axes of a batch that `data` may split: rows in training; slots in decoding, where there is one row."""
 
 Tree = TypeVar("Tree")
+Device = Any
+"""A `jax.Device`, which is no type to a type checker."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Partitioning:
         """Gives every device the whole arrays, inside jit or outside."""
         return self._place(tree, lambda axes: self.replicated)
 
-    def make(self, axes: Sequence[Axis], read: Callable[[tuple[slice, ...]], np.ndarray]) -> NamedArray:
+    def make(self, axes: Sequence[Axis], read: Callable[[Any], np.ndarray]) -> NamedArray:
         """Makes a parameter of the parts that this process's devices hold, each of which `read` returns for its place."""
         shape, sharding = tuple(axis.size for axis in axes), self.of_parameter(axes)
         return NamedArray(jax.make_array_from_callback(shape, sharding, read), tuple(axes))
@@ -110,7 +114,7 @@ def _placed(array: jax.Array | np.ndarray, sharding: NamedSharding) -> jax.Array
         return jax.lax.with_sharding_constraint(array, sharding)
     if jax.process_count() == 1 or (isinstance(array, jax.Array) and not array.is_fully_addressable):
         return jax.device_put(array, sharding)
-    if jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         data = _placed(jax.random.key_data(array), sharding)
         return jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
     # Every process has the whole array, and copies its own parts to its own devices.
@@ -118,9 +122,9 @@ def _placed(array: jax.Array | np.ndarray, sharding: NamedSharding) -> jax.Array
     return jax.make_array_from_callback(whole.shape, sharding, lambda place: whole[place])
 
 
-def bytes_on_each_device(tree: Any) -> dict[jax.Device, int]:
+def bytes_on_each_device(tree: Any) -> dict[Device, int]:
     """Returns the bytes that the arrays of a tree take on each device of this process."""
-    found: dict[jax.Device, int] = {}
+    found: dict[Device, int] = {}
     for leaf in jax.tree.leaves(tree):
         if isinstance(leaf, jax.Array):
             for shard in leaf.addressable_shards:

@@ -53,6 +53,7 @@ def step_memory(trainer: Trainer, state: TrainState, shapes: Sequence[BatchShape
     passes = [_pass(trainer, state, batch_of_shape(shape, trainer.frozen.partitioning)) for shape in shapes]
     gradients: Any = _described(state.trainable)
     update = apply_gradients.lower(gradients, state, trainer.optimizer).compile().memory_analysis()
+    assert update is not None, "XLA analyses what it compiles"
     parameters, optimizer_state = bytes_per_device((state.trainable, trainer.frozen)), bytes_per_device(state.optimizer_state)
     one_gradient = bytes_per_device(gradients)
     kept_gradients = one_gradient * is_accumulated

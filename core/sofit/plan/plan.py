@@ -140,7 +140,7 @@ def plan_training(config: Config, plugins: Plugins, request: PlanRequest, *, all
         memory_bytes_per_device=capacity,
         fits=None if capacity is None else not is_too_much,
         levers=_tried(config, model, supervised, memory, capacity, is_simulated=request.is_simulated) if is_too_much else (),
-        devices_needed=devices_needed(memory, capacity, jax.device_count()) if is_too_much else None,
+        devices_needed=devices_needed(memory, capacity, jax.device_count()) if capacity and is_too_much else None,
         seconds_per_step=seconds,
         seconds=None if seconds is None else seconds * steps,
     )
