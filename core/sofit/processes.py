@@ -54,6 +54,8 @@ def connect(address: ProcessAddress) -> None:
     given = (address.coordinator, address.num_processes, address.process_id)
     if jax.config.jax_cpu_collectives_implementation is None:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    # It would take SIGTERM for a warning, to which nothing here listens.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(
             *given,
@@ -173,7 +175,8 @@ def _failure(client: Any) -> dict[str, Any] | None:
 
 def _exit(failure: dict[str, Any]) -> None:
     sys.stderr.write(f"error: process {failure['process']}: {failure['reason']}\n")
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
     # Not by an exception: the main thread may wait for devices that never answer.
     os._exit(failure["code"])
 

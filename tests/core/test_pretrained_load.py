@@ -38,6 +38,15 @@ def test_a_run_folder_stands_for_the_model_in_it(folder: Path) -> None:
     assert model.reference == str(folder)
 
 
+def test_a_part_of_a_tensor_is_that_of_the_whole(folder: Path) -> None:
+    tensors = load_pretrained(str(folder)).tensors
+    name = "model.embed_tokens.weight"
+    assert tensors.shape(name) == (8, 8)
+    for place in ((slice(2, 5), slice(None)), (slice(None), slice(1, 4)), (slice(2, 5), slice(1, 4))):
+        np.testing.assert_array_equal(tensors.part(name, place), tensors[name][place])
+    assert tensors.part(name, (slice(2, 5),)).sum() == 3
+
+
 def test_a_run_folder_with_only_an_adapter_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
     with pytest.raises(SofitError, match="holds an adapter but no model/"):
