@@ -167,6 +167,11 @@ def test_a_single_row_is_too_few_to_train_on(tmp_path: Path):
     assert error_of(file) == f"{file} has no rows for the train split."
 
 
+def test_a_single_file_without_rows_is_an_error(tmp_path: Path):
+    (tmp_path / "all.jsonl").write_text("\n")
+    assert error_of(tmp_path / "all.jsonl").endswith("all.jsonl has no rows for the train split.")
+
+
 def test_data_on_any_filesystem_is_read_alike():
     filesystem = fsspec.filesystem("memory")
     filesystem.pipe({"/records/train.csv": b"a\n1\n", "/records/dev.jsonl": b'{"a": "2"}\n'})

@@ -75,10 +75,10 @@ def _places(filesystem: "AbstractFileSystem", path: str, shown: str, *, is_split
         places.extend(place)
         if is_split:
             hashes.append(_hash(record.fields))
-    rows = np.array(places, np.int64).reshape(-1, len(RowPlace._fields))
+    rows = np.frombuffer(places, np.int64).reshape(-1, len(RowPlace._fields))
     if not is_split:
         return {"all": rows}
-    is_held_out = _held_out(np.array(hashes, np.uint64))
+    is_held_out = _held_out(np.frombuffer(hashes, np.uint64))
     return {"train": rows[~is_held_out], "validation": rows[is_held_out]}
 
 
@@ -94,7 +94,7 @@ def _held_out(hashes: np.ndarray) -> np.ndarray:
     # Equal rows share a hash and so a side: a held-out row is never also trained on.
     distinct = np.unique(hashes)
     count = min(_HELD_OUT_AT_MOST, max(1, round(len(distinct) * _HELD_OUT_SHARE)))
-    return np.isin(hashes, distinct[:count])
+    return hashes <= distinct[:count].max(initial=0)
 
 
 def _kept(file: Path) -> np.ndarray | None:
