@@ -164,7 +164,7 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_key(load: Load, t
 
 
 def test_an_unknown_key_like_no_other_is_told_what_keys_there_are(load: Load):
-    assert "Keys there: alpha, dropout, r," in refusal(load, "lora: {xyz: 1}")
+    assert "Keys there: alpha, dropout, quantize_base, r," in refusal(load, "lora: {xyz: 1}")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import equinox as eqx
 import haliax as hax
 import jax
 import jax.numpy as jnp
+import numpy as np
 from haliax import Axis, NamedArray
 
 from sofit.batches import POSITION, ROW, SLOT
@@ -91,7 +92,7 @@ def decode_chunk(
     ends_output: NamedArray,
     sampling: Sampling,
     key: jax.Array,
-    steps: jax.Array,
+    steps: jax.Array | np.integer,
 ) -> tuple[Slots, Chunk]:
     """Writes up to `steps` tokens in every slot that is not done.
 
