@@ -33,8 +33,8 @@ class Quantized(eqx.Module):
 
     @property
     def size(self) -> int:
-        """How many numbers the weight has."""
-        return self.codes.size
+        """How many numbers the weight has; none where its arrays are left out."""
+        return sum(codes.size for codes in jax.tree.leaves(self.codes))
 
     def restored(self, dtype: jnp.dtype) -> NamedArray:
         """Returns the weight, to within the rounding."""
