@@ -27,6 +27,8 @@ from sofit_json import JsonTask
 from sofit_sql import SqlTask
 from sofit_viggo import ViggoTask
 
+DESCENT = optax.sgd(0.1)  # Made once, since it is compiled for.
+
 
 def labelled(task: Task, examples: Sequence[Example], smollm2: Pretrained) -> list[list[tuple[Any, str]]]:
     """Returns each completion token's text with its role, example by example."""
@@ -80,7 +82,7 @@ def test_every_grammar_s_tokens_have_roles(smollm2: Pretrained, shared_data: Pat
 
 def train_a_step(batch: Sequence[Supervised], **settings: Any) -> tuple[np.ndarray, Any]:
     """Returns the losses by role of a step, and the weights after it."""
-    trainer, state = Trainer.start(decoder_of(torch_model("smollm2")), optax.sgd(0.1), Precision(), adapters_only=False)
+    trainer, state = Trainer.start(decoder_of(torch_model("smollm2")), DESCENT, Precision(), adapters_only=False)
     settings = {"share_prefix": True, "micro_batch_tokens": 8192, **settings}
     micro_batches = [to_arrays(micro) for micro in Packer([batch], **settings).pack(batch)]
     tokens = int(tokens_by_role(example.labels for example in batch).sum())
