@@ -43,8 +43,16 @@ class Partitioning:
         return self.mesh.shape[DATA]
 
     def of_parameter(self, axes: Sequence[Axis]) -> NamedSharding:
-        """Returns how a parameter with these axes lies, and its gradient and its optimiser state with it."""
-        return self._sharding(DATA if axis.name == self.fsdp_axis else self._tensor_parallel(axis) for axis in axes)
+        """Returns how a parameter with these axes lies, and its gradient and its optimiser state with it.
+
+        An axis that does not divide, as that of the scales of a quantised weight may not, is left whole.
+        """
+
+        def mesh_axis(axis: Axis) -> str | None:
+            is_fsdp = axis.name == self.fsdp_axis and axis.size % self.data_size == 0
+            return DATA if is_fsdp else self._tensor_parallel(axis)
+
+        return self._sharding(map(mesh_axis, axes))
 
     def of_activation(self, axes: Sequence[Axis]) -> NamedSharding:
         """Returns how an array of a batch lies: its tokens, what the layers make of them, or keys and values."""
@@ -99,7 +107,8 @@ class Partitioning:
         return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=sharding) if hasattr(array, "shape") else array
 
     def _tensor_parallel(self, axis: Axis) -> str | None:
-        return MODEL if axis.name in self.tensor_parallel_axes else None
+        divides = axis.size % self.mesh.shape[MODEL] == 0
+        return MODEL if axis.name in self.tensor_parallel_axes and divides else None
 
     def _sharding(self, spec: Any) -> NamedSharding:
         return NamedSharding(self.mesh, PartitionSpec(*spec))
