@@ -68,7 +68,7 @@ def test_matrices_decay_and_norms_and_biases_do_not() -> None:
     vectors = {name for name in found if name.endswith((".bias", "norm.weight"))}
     assert len(vectors) == 3 + 7
     assert {name for name, decayed in found.items() if not decayed} == vectors
-    assert {name.rpartition(".")[2] for name in found.keys() - vectors} == {"embeddings", "head", "weight", "down", "up"}
+    assert {name.rpartition(".")[2] for name in found.keys() - vectors} == {"embeddings", "head", "stored", "down", "up"}
 
 
 def test_the_norms_of_queries_and_keys_do_not_decay() -> None:
