@@ -19,7 +19,6 @@ from sofit_sql.demo import demo_folder, demo_split
 from sofit_sql.prompt import SchemaStyle, described, prompt_for
 from sofit_sql.rules import RULES, check_names
 from sofit_sql.sources import RESULT_ALIAS, SCHEMA_REMEDY, Question, example_from, schema_in_folder
-from sofit_sqlite import Schema
 
 _RESULTS = ", ".join(f"{RESULT_ALIAS}{number}" for number in range(10))
 
@@ -73,7 +72,7 @@ class SqlTask(Task):
         """Returns the grammar of the example's database."""
         if not self.closed_names:
             return builtin_grammar("sql")
-        schema: Schema = example.input.schema
+        schema = example.input.schema
         aliases = filter(None, map(str.strip, self.aliases.split(",")))
         return sql_grammar_of(schema.name, schema.table_names, (*schema.column_names, *aliases))
 
