@@ -43,7 +43,7 @@ def spans(tree: "Tree[Token]", defaults: Mapping[str, str], named: Mapping[str, 
     left: list[tuple[Any, str | None]] = [(tree, None)]
     while left:
         node, around = left.pop()
-        if not isinstance(node, str):
+        if hasattr(node, "children"):
             inner = named.get(str(node.data), around)
             left += [(child, inner) for child in reversed(node.children)]
         else:
