@@ -36,7 +36,7 @@ def labelled(task: Task, examples: Sequence[Example], smollm2: Pretrained) -> li
     labeller = Labeller(task, examples[0], tokenizer)
     return [
         [
-            (tokenizer.fast.decode([token]), labeller.roles[role])
+            (str(tokenizer.fast.decode([token])), labeller.roles[role])
             for token, role in zip(row.ids[row.prompt_length :].tolist(), row.labels.roles.tolist(), strict=True)
         ]
         for row in supervise(task, examples, tokenizer, 2048, labeller=labeller)
