@@ -95,7 +95,8 @@ class _HubSplit(_Split):
 class _FileSplit(_Split):
     def __init__(self, data: str, split: str, filesystem: "AbstractFileSystem", path: str, shown: str, part: "Part") -> None:
         super().__init__(data, split)
-        self._filesystem, self._path, self._shown, self._part = filesystem, path, shown, part
+        self._filesystem, self._path, self._shown = filesystem, path, shown
+        self._part: Part = part
 
     def _count(self) -> int:
         return len(self._index)
