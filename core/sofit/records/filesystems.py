@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from sofit.cache_folder import default_cache_folder
 from sofit.errors import SofitError
@@ -72,7 +72,7 @@ def local_file(filesystem: "AbstractFileSystem", path: str) -> Path:
     try:
         if not copy.is_file():
             with written_at_once(copy) as target, filesystem.open(path, "rb") as source:
-                shutil.copyfileobj(cast(BinaryIO, source), target)
+                shutil.copyfileobj(cast(IO[bytes], source), target)
     except OSError as error:
         raise SofitError(f"Cannot copy {path} to {copy}: {error}. The variable SOFIT_CACHE names another folder.") from error
     return copy
