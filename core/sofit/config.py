@@ -179,6 +179,8 @@ class EvaluationConfig(Section):
     """The split to evaluate on."""
     limit: Count | None = 48
     """The most examples to evaluate, the first ones; null for all."""
+    before: bool = True
+    """Evaluate the model before the first step too. An untrained model writes long outputs, so that takes the longest."""
     every: Count | None = None
     """Steps between evaluations during training; by default only before and after."""
     batch_size: Count = 64

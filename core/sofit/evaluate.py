@@ -16,7 +16,7 @@ from sofit.packing import round_up
 from sofit.plugins import Plugins
 from sofit.run import EvaluationProgress, Report
 from sofit.supervision import TokenizedPrompt, tokenize_prompts
-from sofit.task import Example, Prediction, Task
+from sofit.task import Example, Prediction, Scores, Task
 
 if TYPE_CHECKING:
     from sofit.pretrained import Tokenizer
@@ -103,6 +103,11 @@ class Evaluator:
             n = len(self._prompts)
             begun = EvaluationProgress(when=when, step=step, constrained=is_constrained, done=0, n=n)
             yield self._report(model, begun, on_progress)
+
+    def score_of_a_target(self) -> Scores:
+        """Scores the first example's target as an output, which tells what metrics there are without a model."""
+        example = self._prompts[0].example
+        return self._task.score([Prediction(example=example, text=example.target, finished=True)])
 
     def _report(self, model: Decoder, begun: EvaluationProgress, on_progress: Callable[[EvaluationProgress], None]) -> Report:
         def tell(done: int) -> None:

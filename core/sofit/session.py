@@ -58,7 +58,10 @@ class Session:
         self._tell("sofit_train_start", first_step=first_step)
         if first_step == 1:
             # Asked for now, so that a metric that does not exist ends the run before it has cost anything.
-            self._score(self._evaluate(state, "before"))
+            if self.run.config.evaluation.before:
+                self._score(self._evaluate(state, "before"))
+            else:
+                self.run.deciding_score(self._evaluator.score_of_a_target().metrics)
         return state, first_step
 
     def _restore(self, state: TrainState) -> TrainState:

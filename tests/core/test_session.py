@@ -103,6 +103,18 @@ def test_the_last_model_is_given_away_where_none_was_better(run_training: Train)
     assert len(occasions(results)) == 4
 
 
+def test_an_untrained_model_is_not_evaluated_where_that_is_not_wanted(run_training: Train) -> None:
+    a_targets_score = 0.0
+    results = run_training(a_targets_score, 0.5, evaluation__before=False)
+    assert occasions(results) == [("after", 5, 0.5)]
+
+
+def test_a_metric_that_does_not_exist_is_found_before_the_first_step_all_the_same(run_training: Train, tmp_path: Path) -> None:
+    with pytest.raises(SofitError, match=r"no metric is called 'qualty'.*Did you mean 'quality'"):
+        run_training(0.0, evaluation__before=False, evaluation__metric="qualty")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
 def test_a_run_stops_when_its_patience_is_at_an_end(run_training: Train, tmp_path: Path) -> None:
     results = run_training(0.0, 0.6, 0.6, 0.7, evaluation__every=1, evaluation__patience=1)
     assert (results["train"]["status"], results["train"]["steps"]) == ("stopped", 2)
