@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +15,39 @@ from tiny_runs import environment
 
 MESHES = [name for name in sharded_runs.MESHES if name != "one device"]
 METHODS = ["lora", "full"]
+TRAINED = sharded_runs.TRAINED
+BRIEFLY = ("one device", "FSDP and tensor parallel")
+"""What shows for every weight that it is trained on all axes of a mesh at once, in a third of the time."""
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came out of every mesh, from one process with 8 devices, which the workers of a test run share."""
+    """What came out of every mesh by method, but of full fine-tuning on the meshes of `BRIEFLY` alone."""
+    return {"lora": trained("lora", TRAINED, tmp_path_factory), "full": trained("full", BRIEFLY, tmp_path_factory)}
+
+
+@pytest.fixture(scope="module")
+def full_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What came out of full fine-tuning on every mesh."""
+    return trained("full", TRAINED, tmp_path_factory)
+
+
+def trained(method: str, meshes: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Returns what came out of one process with 8 devices, which the workers of a test run share."""
     shared = tmp_path_factory.getbasetemp().parent
     if "PYTEST_XDIST_WORKER" not in os.environ:
         shared = tmp_path_factory.getbasetemp()
-    kept = shared / "sharded_runs.json"
+    kept = shared / f"{method}-{len(meshes)}.json"
     with FileLock(f"{kept}.lock"):
         if not kept.exists():
-            kept.write_text(train_on_every_mesh(tmp_path_factory.mktemp("weights")))
+            environ = environment(
+                XLA_FLAGS="--xla_force_host_platform_device_count=8", PYTHONPATH=str(Path(sharded_runs.__file__).parent)
+            )
+            command = [sys.executable, sharded_runs.__file__, str(tmp_path_factory.mktemp("weights")), method, *meshes]
+            result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=500)
+            assert result.returncode == 0, result.stderr
+            kept.write_text(result.stdout)
     return json.loads(kept.read_text())
-
-
-def train_on_every_mesh(folder: Path) -> str:
-    environ = environment(
-        XLA_FLAGS="--xla_force_host_platform_device_count=8", PYTHONPATH=str(Path(sharded_runs.__file__).parent)
-    )
-    command = [sys.executable, sharded_runs.__file__, str(folder)]
-    result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=500)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def sizes_of(mesh: str) -> tuple[int, int]:
@@ -47,14 +58,28 @@ def sizes_of(mesh: str) -> tuple[int, int]:
     return devices // model, model
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("mesh", sharded_runs.TRAINED[1:])
-def test_losses_and_weights_are_those_of_one_device(runs: dict[str, Any], mesh: str, method: str) -> None:
-    found, expected = runs[method][mesh], runs[method]["one device"]
+def assert_same_training(found: dict[str, Any], expected: dict[str, Any]) -> None:
     assert len(found["losses"]) == 5
     for (loss, norm), (expected_loss, expected_norm) in zip(found["losses"], expected["losses"], strict=True):
         assert (loss, norm) == pytest.approx((expected_loss, expected_norm), rel=1e-5)
     assert max(found["differences"].values()) < 1e-5
+
+
+@pytest.mark.parametrize("mesh", TRAINED[1:])
+def test_adapters_are_trained_as_on_one_device(runs: dict[str, Any], mesh: str) -> None:
+    assert_same_training(runs["lora"][mesh], runs["lora"]["one device"])
+
+
+@pytest.mark.parametrize("mesh", BRIEFLY[1:])
+def test_every_weight_is_trained_as_on_one_device(runs: dict[str, Any], mesh: str) -> None:
+    assert_same_training(runs["full"][mesh], runs["full"]["one device"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mesh", TRAINED[1:])
+def test_every_weight_is_trained_as_on_one_device_over_any_mesh(full_runs: dict[str, Any], mesh: str) -> None:
+    assert_same_training(full_runs[mesh], full_runs["one device"])
+    assert full_runs[mesh]["shardings_after"] == full_runs[mesh]["shardings"]
 
 
 @pytest.mark.parametrize("mesh", sharded_runs.GENERATING[1:])
@@ -92,7 +117,7 @@ def test_the_bytes_on_a_device_fall_as_the_mesh_grows(runs: dict[str, Any], meth
 
 
 def test_rows_lie_over_the_data_axis(runs: dict[str, Any]) -> None:
-    for mesh in sharded_runs.TRAINED[1:]:
+    for mesh in TRAINED[1:]:
         data, _ = sizes_of(mesh)
         assert all(rows % data == 0 for rows in runs["lora"][mesh]["rows"]), mesh
     assert runs["lora"]["FSDP"]["rows_on_a_device"] == [1]

@@ -63,7 +63,7 @@ def start(config: Config, model: Decoder) -> tuple[Trainer, TrainState]:
     return start_trainer(config, model, make_schedule(config.optimizer, 1e-2, 10))
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", ["lora", pytest.param("full", marks=pytest.mark.slow)])
 def test_the_planned_peak_is_that_of_real_steps(method: str) -> None:
     program = Path(__file__).parents[1] / "peak_of_steps.py"
     # Without a threshold of its own, malloc keeps memory that was given back.
@@ -85,7 +85,7 @@ def test_what_is_described_is_what_a_run_starts_from(method: str) -> None:
 
 
 @pytest.mark.usefixtures("quick_compilation")
-@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("method", ["lora", pytest.param("full", marks=pytest.mark.slow)])
 def test_what_is_kept_for_the_backward_pass_changes_no_result(method: str) -> None:
     none, products, full = (losses_of(method, trainer__remat_policy=policy) for policy in ("none", "products", "full"))
     assert none == pytest.approx(products, rel=1e-5)
@@ -118,6 +118,7 @@ def test_the_less_a_pass_keeps_the_less_memory_it_takes() -> None:
     assert full.lasting == products.lasting == none.lasting
 
 
+@pytest.mark.slow
 def test_half_the_rows_take_about_half_the_activations() -> None:
     whole, half = memory_of("lora"), memory_of("lora", BatchShape(1, *(128, 4, 64, 64)))
     assert half.activations < 0.7 * whole.activations

@@ -249,7 +249,7 @@ def yaml_of_the_post(tags: list[str], steps: int, **more: Any) -> str:
     )
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("method", [pytest.param("full", marks=pytest.mark.slow), "lora"])
 def test_the_configurations_of_the_post_train(workplace: Path, tiny_model_folder: Path, method: str) -> None:
     text = (
         yaml_of_the_post(["viggo", "llama", "full-weight"], 80) + "optimizer: {learning_rate: 2E-5}\n"
