@@ -15,21 +15,20 @@ from tiny_runs import environment
 
 MESHES = [name for name in sharded_runs.MESHES if name != "one device"]
 METHODS = ["lora", "full"]
-TRAINED = sharded_runs.TRAINED
-BRIEFLY = ("one device", "FSDP and tensor parallel")
-"""What shows for every weight that it is trained on all axes of a mesh at once, in a third of the time."""
+BRIEFLY = ("one device", "FSDP", "FSDP and tensor parallel")
+"""The meshes that use every axis, alone and with the other; the slow tests train on all."""
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came out of every mesh by method, but of full fine-tuning on the meshes of `BRIEFLY` alone."""
-    return {"lora": trained("lora", TRAINED, tmp_path_factory), "full": trained("full", BRIEFLY, tmp_path_factory)}
+    """What came out of every mesh, by method; trained on were the meshes of `BRIEFLY`."""
+    return {method: trained(method, BRIEFLY, tmp_path_factory) for method in METHODS}
 
 
 @pytest.fixture(scope="module")
-def full_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What came out of full fine-tuning on every mesh."""
-    return trained("full", TRAINED, tmp_path_factory)
+def all_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The same, trained on every mesh."""
+    return {method: trained(method, sharded_runs.TRAINED, tmp_path_factory) for method in METHODS}
 
 
 def trained(method: str, meshes: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
@@ -65,27 +64,29 @@ def assert_same_training(found: dict[str, Any], expected: dict[str, Any]) -> Non
     assert max(found["differences"].values()) < 1e-5
 
 
-@pytest.mark.parametrize("mesh", TRAINED[1:])
-def test_adapters_are_trained_as_on_one_device(runs: dict[str, Any], mesh: str) -> None:
-    assert_same_training(runs["lora"][mesh], runs["lora"]["one device"])
-
-
-@pytest.mark.parametrize("mesh", BRIEFLY[1:])
-def test_every_weight_is_trained_as_on_one_device(runs: dict[str, Any], mesh: str) -> None:
-    assert_same_training(runs["full"][mesh], runs["full"]["one device"])
+@pytest.mark.parametrize("method", METHODS)
+def test_losses_and_weights_are_those_of_one_device(runs: dict[str, Any], method: str) -> None:
+    for mesh in BRIEFLY[1:]:
+        assert_same_training(runs[method][mesh], runs[method]["one device"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mesh", TRAINED[1:])
-def test_every_weight_is_trained_as_on_one_device_over_any_mesh(full_runs: dict[str, Any], mesh: str) -> None:
-    assert_same_training(full_runs[mesh], full_runs["one device"])
-    assert full_runs[mesh]["shardings_after"] == full_runs[mesh]["shardings"]
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("mesh", sharded_runs.TRAINED[1:])
+def test_losses_and_weights_are_those_of_one_device_over_every_mesh(all_runs: dict[str, Any], mesh: str, method: str) -> None:
+    assert_same_training(all_runs[method][mesh], all_runs[method]["one device"])
+    assert all_runs[method][mesh]["shardings_after"] == all_runs[method][mesh]["shardings"]
 
 
-@pytest.mark.parametrize("mesh", sharded_runs.GENERATING[1:])
-def test_outputs_are_those_of_one_device(runs: dict[str, Any], mesh: str) -> None:
-    assert runs["lora"][mesh]["outputs"] == runs["lora"]["one device"]["outputs"]
-    assert max(map(len, runs["lora"][mesh]["outputs"])) > 4
+@pytest.mark.slow
+def test_outputs_of_tensor_parallelism_alone_are_those_of_one_device(all_runs: dict[str, Any]) -> None:
+    assert all_runs["lora"]["tensor parallel"]["outputs"] == all_runs["lora"]["one device"]["outputs"]
+
+
+def test_outputs_are_those_of_one_device(runs: dict[str, Any]) -> None:
+    outputs = runs["lora"]["FSDP and tensor parallel"]["outputs"]
+    assert outputs == runs["lora"]["one device"]["outputs"]
+    assert max(map(len, outputs)) > 4
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -117,7 +118,7 @@ def test_the_bytes_on_a_device_fall_as_the_mesh_grows(runs: dict[str, Any], meth
 
 
 def test_rows_lie_over_the_data_axis(runs: dict[str, Any]) -> None:
-    for mesh in TRAINED[1:]:
+    for mesh in BRIEFLY[1:]:
         data, _ = sizes_of(mesh)
         assert all(rows % data == 0 for rows in runs["lora"][mesh]["rows"]), mesh
     assert runs["lora"]["FSDP"]["rows_on_a_device"] == [1]

@@ -112,6 +112,7 @@ def losses_of(method: str, **settings: Any) -> list[float]:
     return losses + norms
 
 
+@pytest.mark.slow
 def test_the_less_a_pass_keeps_the_less_memory_it_takes() -> None:
     none, products, full = (memory_of("full", trainer__remat_policy=policy) for policy in ("none", "products", "full"))
     assert full.activations < 0.8 * products.activations < 0.8 * none.activations
@@ -131,6 +132,7 @@ def test_a_mean_in_bfloat16_takes_a_quarter_of_the_optimisers_state() -> None:
     assert rounded.peak < exact.peak
 
 
+@pytest.mark.slow
 def test_a_frozen_base_in_bfloat16_takes_half_the_parameters() -> None:
     exact, half = memory_of("lora"), memory_of("lora", trainer__mp="'p=f32,c=bfloat16'")
     adapters = exact.gradients

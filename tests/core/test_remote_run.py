@@ -81,6 +81,7 @@ def test_an_address_without_a_run_is_not_resumed(machine: Path, address: str) ->
         RemoteRun.at(address).fetch()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_a_run_is_resumed_on_another_machine_from_what_it_sent(
     machine: Path, address: str, tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
