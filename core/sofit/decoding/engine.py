@@ -4,6 +4,8 @@ The token that a slot read or wrote last is pending: it goes through the model a
 back to an earlier place by taking a smaller length and the token that stood there, and nothing else.
 """
 
+from functools import partial
+
 import equinox as eqx
 import haliax as hax
 import jax
@@ -16,7 +18,7 @@ from sofit.decoding.masks import WORD_BITS
 from sofit.model import Cache, Decoder, KeyValues, Partitioning, Stream
 
 CACHE_POSITION, STEP = "cache_position", "step"
-CHUNK_STEPS = 32
+CHUNK_STEPS = 16
 """The most tokens that a slot writes before the host looks."""
 
 
@@ -35,6 +37,14 @@ class Slots(eqx.Module):
     @property
     def CachePos(self) -> Axis:
         return self.key_values.key.resolve_axis(CACHE_POSITION)
+
+    def emptied(self, count: int) -> "Slots":
+        """Returns `count` slots of the same size that nothing was read into."""
+
+        def empty(array: NamedArray) -> NamedArray:
+            return hax.zeros([axis.resize(count) if axis.name == SLOT else axis for axis in array.axes], array.dtype)
+
+        return jax.tree.map(empty, self, is_leaf=lambda node: isinstance(node, NamedArray))
 
 
 class Sampling(eqx.Module):
@@ -138,21 +148,21 @@ def decode_chunk(
     return model.partitioning.place_batch(slots), model.partitioning.replicate(chunk)
 
 
-@eqx.filter_jit
+@partial(jax.jit, static_argnames="partitioning", donate_argnames="slots")
 def replace_slots(partitioning: Partitioning | None, slots: Slots, fresh: Slots, places: NamedArray) -> Slots:
-    """Puts fresh slots in the place of old ones.
+    """Puts fresh slots in the place of old ones, in their memory.
 
     Args:
         partitioning: how the slots lie over several devices.
-        slots: the slots that are running.
+        slots: the slots that are running; not to be used again.
         fresh: as many as `places`, over an axis "slot" of their own size.
         places: (slot): where each fresh one goes; a place beyond the slots drops it.
     """
 
     def put(old: NamedArray, new: NamedArray) -> NamedArray:
-        order = (SLOT, *(axis.name for axis in old.axes if axis.name != SLOT))
-        merged = old.rearrange(order).array.at[places.array].set(new.rearrange(order).array, mode="drop")
-        return hax.named(merged, old.rearrange(order).axes).rearrange(old.axes)
+        before = (slice(None),) * [axis.name for axis in old.axes].index(SLOT)
+        names = tuple(axis.name for axis in old.axes)
+        return hax.named(old.array.at[(*before, places.array)].set(new.rearrange(names).array, mode="drop"), old.axes)
 
     merged = jax.tree.map(put, slots, fresh, is_leaf=lambda node: isinstance(node, NamedArray))
     return merged if partitioning is None else partitioning.place_batch(merged)

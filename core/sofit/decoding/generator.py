@@ -26,7 +26,7 @@ from sofit.decoding.engine import (
     fill_slots,
     replace_slots,
 )
-from sofit.decoding.layout import LENGTH_STEP, prefix_stream, rest_stream
+from sofit.decoding.layout import LENGTH_STEP, prefix_stream, rest_length, rest_stream
 from sofit.decoding.masks import WORD_BITS, Matcher, is_allowed
 from sofit.model import Cache, Decoder
 from sofit.model.partitioning import Tree
@@ -34,7 +34,7 @@ from sofit.packing import round_up
 from sofit.prefix import group_by_prefix
 from sofit.supervision import TokenizedPrompt
 
-_REFILL_SHARE = 4
+_READ_SHARE = 4
 """One lane in so many must be free before new prompts are read, since reading runs for all of these at once."""
 _LANES_STEP = 4
 """The number of lanes is rounded up to this, so that few shapes are compiled."""
@@ -153,21 +153,20 @@ class _Group:
         Vocab = model.config.Vocab
         self._ends_output = self._placed(hax.named(np.isin(np.arange(Vocab.size), list(eos_ids)), Vocab))
         longest = max(len(rest) for rest in rests.values()) - 1
-        self._rest_length = max(round_up(longest, LENGTH_STEP), LENGTH_STEP)
         # A chunk may run past the limit before the host looks.
-        self._capacity = round_up(self._rest_length + settings.max_new_tokens + CHUNK_STEPS, LENGTH_STEP)
+        self._capacity = round_up(rest_length(longest) + settings.max_new_tokens + CHUNK_STEPS, LENGTH_STEP)
         devices = 1 if model.partitioning is None else model.partitioning.data_size
         size = round_up(min(settings.batch_size, round_up(len(rests), _LANES_STEP)), devices)
         self._lanes: list[_Lane | None] = [None] * size
         self._masks = np.full((1, size, -(-Vocab.size // WORD_BITS)), -1, np.int32)
-        self._refill_size = round_up(max(1, size // _REFILL_SHARE), devices)
+        self._read_size = min(size, round_up(max(_LANES_STEP, size // _READ_SHARE), devices))
         self._chunk_steps = CHUNK_STEPS
         chunks_differ = settings.mask_every_step or settings.sampling.temperature > 0
         self._masks_every_step = matchers is not None and chunks_differ
 
     def run(self, finish: Callable[[int, Generated], None]) -> None:
         """Writes all outputs."""
-        slots = self._read(range(len(self._lanes)), len(self._lanes))
+        slots = self._fill(None)
         while any(lane is not None for lane in self._lanes):
             steps = self._steps()
             self._key, key = jax.random.split(self._key)
@@ -182,16 +181,25 @@ class _Group:
                 self._placed(np.int32(steps)),
             )
             self._take_in(chunk, finish)
-            free = [place for place, lane in enumerate(self._lanes) if lane is None]
-            if self._queue and len(free) >= min(self._refill_size, len(self._queue)):
-                places = free[: self._refill_size]
-                fresh = self._read(places, self._refill_size)
-                targets = places + [len(self._lanes)] * (self._refill_size - len(places))
-                where = hax.named(np.array(targets, np.int32), Axis(SLOT, self._refill_size))
-                slots = replace_slots(self._model.partitioning, slots, fresh, self._placed(where))
+            slots = self._fill(slots)
 
-    def _read(self, places: Sequence[int], size: int) -> Slots:
-        """Takes prompts from the queue into the lanes at `places`, and reads them in `size` slots."""
+    def _fill(self, slots: Slots | None) -> Slots:
+        """Puts prompts from the queue into free lanes; None are the slots of lanes that were never used."""
+        while self._queue:
+            free = [place for place, lane in enumerate(self._lanes) if lane is None]
+            if len(free) < min(self._read_size, len(self._queue)):
+                break
+            places = free[: self._read_size]
+            fresh = self._read(places)
+            targets = places + [len(self._lanes)] * (self._read_size - len(places))
+            where = hax.named(np.array(targets, np.int32), Axis(SLOT, self._read_size))
+            slots = self._placed(fresh.emptied(len(self._lanes))) if slots is None else slots
+            slots = replace_slots(self._model.partitioning, slots, fresh, self._placed(where))
+        assert slots is not None, "there is a prompt at first"
+        return slots
+
+    def _read(self, places: Sequence[int]) -> Slots:
+        """Takes prompts from the queue into the lanes at `places`, and reads them."""
         rests = []
         for place in places:
             if self._queue:
@@ -200,7 +208,7 @@ class _Group:
                 matcher = self._matchers[member].copy() if self._matchers is not None else None
                 self._lanes[place] = _Lane(member, matcher, len(rest) - 1, int(rest[-1]), needs_mask=matcher is not None)
                 rests.append(rest[:-1])
-        stream = rest_stream(rests, size, self._rest_length, self._start)
+        stream = rest_stream(rests, self._read_size, rest_length(max(map(len, rests))), self._start)
         return fill_slots(self._model, self._prefix, self._placed(stream), self._capacity)
 
     def _placed(self, tree: Tree) -> Tree:

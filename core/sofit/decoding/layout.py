@@ -23,6 +23,15 @@ def prefix_stream(prefix: np.ndarray) -> Stream:
     return Stream(*(hax.named(array, (Row, Pos)) for array in (tokens, positions, segments)), Pos=Pos)
 
 
+def rest_length(longest: int) -> int:
+    """Returns the length of slots for prompts of up to `longest` tokens: 16, 32, 48, 64, 96, 128, 192 and so on."""
+    length = LENGTH_STEP
+    while length < longest:
+        # A power of two, or the half of the way to the next.
+        length += LENGTH_STEP if length == LENGTH_STEP else 1 << (length.bit_length() - 2)
+    return length
+
+
 def rest_stream(rests: Sequence[np.ndarray], slots: int, length: int, start: int) -> Stream:
     """Lays what prompts have beyond their prefix out in slots of `length` positions: (row, slot, position).
 
