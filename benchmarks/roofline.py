@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m", help="what `sofit train --model` takes")
     parser.add_argument("--config", help="what `sofit train --config` takes")
     parser.add_argument("--set", dest="settings", action="append", default=[], help="what `sofit train --set` takes")
-    parser.add_argument("--method", choices=["lora", "full"], default="lora")
+    parser.add_argument("--method", choices=["lora", "full"], help="by default what --config says, else lora")
     parser.add_argument("--mp", default="p=f32,c=f32", help="the precision (trainer.mp)")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--micro-batch-tokens", type=int, default=TrainerConfig().micro_batch_tokens)
@@ -107,7 +107,7 @@ def main() -> None:
     packer = Packer(batches, share_prefix=not arguments.no_sharing, micro_batch_tokens=arguments.micro_batch_tokens)
     config, dtype = state.trainable.config, trainer.precision.compute
     peak = gemm_peak(config, dtype, jax.devices()[:1])
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {arguments.model}, {arguments.method}, {arguments.mp}")
+    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {arguments.model}, {'full' if lora is None else 'lora'}, {arguments.mp}")
     print(f"peak of matrix products (2048 x {config.embed_size} x {config.mlp_size}, {dtype}): {peak / 1e9:.0f} GFLOP/s")
     began = time.perf_counter()
     micro_batches = packer.pack(batches[0])
