@@ -63,7 +63,8 @@ def start(config: Config, model: Decoder) -> tuple[Trainer, TrainState]:
     return start_trainer(config, model, make_schedule(config.optimizer, 1e-2, 10))
 
 
-@pytest.mark.parametrize("method", ["lora", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_the_planned_peak_is_that_of_real_steps(method: str) -> None:
     program = Path(__file__).parents[1] / "peak_of_steps.py"
     # Without a threshold of its own, malloc keeps memory that was given back.

@@ -178,6 +178,7 @@ def test_generate_writes_for_scripts_which_text_each_output_is_of(
     assert all(json.loads(line).keys() == {"input", "output", "finished"} for line in lines)
 
 
+@pytest.mark.slow
 def test_drawing_is_decided_by_the_seed_and_stays_in_the_grammar(
     lora_run: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,7 +250,8 @@ def yaml_of_the_post(tags: list[str], steps: int, **more: Any) -> str:
     )
 
 
-@pytest.mark.parametrize("method", [pytest.param("full", marks=pytest.mark.slow), "lora"])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["full", "lora"])
 def test_the_configurations_of_the_post_train(workplace: Path, tiny_model_folder: Path, method: str) -> None:
     text = (
         yaml_of_the_post(["viggo", "llama", "full-weight"], 80) + "optimizer: {learning_rate: 2E-5}\n"
