@@ -107,7 +107,8 @@ def main() -> None:
     packer = Packer(batches, share_prefix=not arguments.no_sharing, micro_batch_tokens=arguments.micro_batch_tokens)
     config, dtype = state.trainable.config, trainer.precision.compute
     peak = gemm_peak(config, dtype, jax.devices()[:1])
-    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {arguments.model}, {'full' if lora is None else 'lora'}, {arguments.mp}")
+    method = "full" if lora is None else "lora"
+    print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {arguments.model}, {method}, {arguments.mp}")
     print(f"peak of matrix products (2048 x {config.embed_size} x {config.mlp_size}, {dtype}): {peak / 1e9:.0f} GFLOP/s")
     began = time.perf_counter()
     micro_batches = packer.pack(batches[0])
