@@ -76,6 +76,16 @@ class MicroBatch:
     shape: BatchShape
 
 
+@dataclass(frozen=True, eq=False)
+class _Slots:
+    """The examples behind a prefix, in slots."""
+
+    prefix: np.ndarray
+    slots: Sequence[tuple[Supervised, ...]]
+    most: int
+    """The most of them that one row may have."""
+
+
 class Packer:
     """Lays batches out, after having looked at a sample of them to settle slot length and shapes."""
 
@@ -123,22 +133,35 @@ class Packer:
         return group_by_prefix([example.ids for example in batch], [example.prompt_length - 1 for example in batch])
 
     def _micro_batches(self, batch: Sequence[Supervised], groups: Sequence[PrefixGroup]) -> list[MicroBatch]:
-        rows = [row for group in groups for row in self._rows(batch, group)]
-        rows = _split_rows(rows, self.row_multiple)
+        rows = self._rows([self._slots(batch, group) for group in groups])
         return [
             MicroBatch(tuple(part), _shape(part, self.slot_length, self.row_multiple))
             for part in _partition(rows, self.slot_length, self.micro_batch_tokens, self.row_multiple)
         ]
 
-    def _rows(self, batch: Sequence[Supervised], group: PrefixGroup) -> list[Row]:
+    def _slots(self, batch: Sequence[Supervised], group: PrefixGroup) -> _Slots:
         prefix = batch[group.members[0]].ids[: group.prefix_length]
         lengths = [_rest_length(batch[member], group.prefix_length) for member in group.members]
         slot_length = round_up(max(self.slot_length, max(lengths)), 16)
         bins = first_fit_decreasing(lengths, slot_length)
         slots = [tuple(batch[group.members[index]] for index in members) for members in bins]
         most = max(1, (self.micro_batch_tokens // self.row_multiple - round_up(len(prefix), 16)) // slot_length)
-        count = -(-len(slots) // most)
-        return [Row(prefix, tuple(slots[start::count])) for start in range(count)]
+        return _Slots(prefix, slots, most)
+
+    def _rows(self, groups: Sequence[_Slots]) -> list[Row]:
+        """Spreads the slots behind each prefix evenly over as few rows as the budget allows, and every device has one."""
+        counts = [-(-len(group.slots) // group.most) for group in groups]
+        while sum(counts) % self.row_multiple:
+            divisible = [index for index, group in enumerate(groups) if counts[index] < len(group.slots)]
+            if not divisible:
+                break
+            counts[max(divisible, key=lambda index: len(groups[index].slots) / counts[index])] += 1
+        rows = [
+            Row(group.prefix, tuple(group.slots[start::count]))
+            for group, count in zip(groups, counts, strict=True)
+            for start in range(count)
+        ]
+        return sorted(rows, key=lambda row: (-len(row.prefix), -len(row.slots)))
 
 
 def first_fit_decreasing(sizes: Sequence[int], capacity: int) -> list[list[int]]:
@@ -193,16 +216,6 @@ def _shape(rows: Sequence[Row], slot_length: int, row_multiple: int) -> BatchSha
         slot_length=max(slot_length, round_up(longest, 16)),
         targets=round_up(max(row.targets for row in rows), 32),
     )
-
-
-def _split_rows(rows: list[Row], multiple: int) -> list[Row]:
-    """Splits the rows with most slots until every device has one, or no row can be split."""
-    rows = list(rows)
-    while len(rows) % multiple and max(len(row.slots) for row in rows) > 1:
-        widest = max(rows, key=lambda row: len(row.slots))
-        rows.remove(widest)
-        rows += [Row(widest.prefix, widest.slots[start::2]) for start in range(2)]
-    return sorted(rows, key=lambda row: (-len(row.prefix), -len(row.slots)))
 
 
 def _partition(rows: Sequence[Row], slot_length: int, most_tokens: int, row_multiple: int) -> list[list[Row]]:
