@@ -41,11 +41,11 @@ class Accelerator:
     flops_per_second: float
     """In bfloat16."""
     link: float
-    """Bytes a second from a device to those of other machines (GPU) or its neighbours (TPU)."""
+    """Bytes a second from a device to those of other machines (GPU, 400 Gbit/s each) or its neighbours (TPU)."""
 
 
 ACCELERATORS = (
-    Accelerator("H100 (400 Gbit/s a GPU)", 989e12, 50e9),
+    Accelerator("H100", 989e12, 50e9),
     Accelerator("TPU v5e", 197e12, 200e9),
     Accelerator("TPU v5p", 459e12, 600e9),
 )
