@@ -53,6 +53,7 @@ def test_its_entry_point_leads_to_a_task_of_the_name(package: Path, tmp_path: Pa
     ("arguments", "message"),
     [
         (["viggo"], "sofit-jax has a task called 'viggo' already."),
+        (["grammars"], "A package sofit_grammars is installed already."),
         (["My_Task"], "A task cannot be called 'My_Task'. Use small letters"),
         (["x", "--out", "."], ". is there already. Name another folder with --out"),
     ],

@@ -1,5 +1,6 @@
 """A new plugin, as `sofit plugin new` writes it: a package whose tests pass and whose task trains, to be changed from there."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
     """Writes the package of a task called `name` into a new folder, and returns the files in it.
 
     Raises:
-        SofitError: the name cannot be one, or the folder is there already.
+        SofitError: the name cannot be one, or the package or the folder is there already.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -35,6 +36,8 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
     if folder.exists():
         raise SofitError(f"{folder} is there already. Name another folder with --out, or remove it.")
     module = name.replace("-", "_")
+    if importlib.util.find_spec(f"sofit_{module}"):
+        raise SofitError(f"A package sofit_{module} is installed already. Choose another name.")
     words = {
         "name": name,
         "module": module,
