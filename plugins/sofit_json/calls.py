@@ -38,7 +38,12 @@ def mismatch(calls: Any, accepted: Sequence[Accepted], functions: Sequence[Funct
 
 def accepting(call: Mapping[str, Any]) -> Accepted:
     """Returns what accepts this call alone."""
-    return {call["name"]: {name: [_in_objects(value, lambda part: [[part]])] for name, value in call["arguments"].items()}}
+
+    def only(value: Any) -> list[Any]:
+        return [" " if value == "" else value]  # "" would mean that it may be left out, and spaces do not count.
+
+    values = call["arguments"].items()
+    return {call["name"]: {name: only(_in_objects(value, lambda part: [only(part)])) for name, value in values}}
 
 
 def choices(accepted: Any, *, may_be_absent: bool) -> list[Any]:

@@ -3,7 +3,7 @@
 - valid_json, schema_valid, exact_match: shares of the outputs. The order of names, and 1.0 for 1, count in none of them.
 - field_precision, field_recall, field_f1: over the fields of all outputs together. A field is a value with the names that lead to
   it; elements of a list share theirs. `field_f1[NAME]` is that of one field.
-- intent_accuracy, slot_f1: where every target is {"intent": ..., "slots": {...}}.
+- intent_accuracy, slot_f1: where every target is {"intent": ..., "slots": {...}}; some may lack the slots.
 - call_match: where functions are called, see `sofit_json.calls`. Where any call is right, one that fits the schema is.
 """
 
@@ -30,15 +30,15 @@ def score_json(predictions: Sequence[Prediction], grammar_for: Callable[[Example
     """
     pairs = [(_target(prediction.example), json_value(prediction.text)) for prediction in predictions]
     per_example = [_score(p, *pair, grammar_for(p.example)) for p, pair in zip(predictions, pairs, strict=True)]
-    fields = [(_fields(wanted), _fields(value)) for wanted, value in pairs]
+    fields = [(_fields(wanted), _fields(value)) for wanted, value in pairs if wanted is not NOTHING]
     together, confusion = {}, {}
-    if all(_has_intent(wanted) for wanted, _ in pairs):
+    if all(_has_intent(wanted) for wanted, _ in pairs) and any("slots" in wanted for wanted, _ in pairs):
         for scores, (wanted, value) in zip(per_example, pairs, strict=True):
             intent = value["intent"] if _has_intent(value) else NO_INTENT
             scores["intent_accuracy"] = float(intent == wanted["intent"])
             confusion.setdefault(wanted["intent"], Counter())[intent] += 1
         together["slot_f1"] = precision_recall_f1(fields, lambda field: field[0].startswith("slots."))[2]
-    together |= zip(_MEASURES, precision_recall_f1(fields), strict=True)
+    together |= zip(_MEASURES, precision_recall_f1(fields), strict=True) if fields else ()
     for path in dict.fromkeys(path for wanted, _ in fields for path, _ in wanted) if per_field else ():
         values = precision_recall_f1(fields, lambda field, path=path: field[0] == path)
         together |= {f"{name}[{path}]": value for name, value in zip(_MEASURES, values, strict=True)}
@@ -80,7 +80,7 @@ def _in_order(calls: Any) -> Any:
 
 
 def _has_intent(value: Any) -> bool:
-    return isinstance(value, Mapping) and isinstance(value.get("intent"), str) and isinstance(value.get("slots"), Mapping)
+    return isinstance(value, Mapping) and isinstance(value.get("intent"), str) and isinstance(value.get("slots", {}), Mapping)
 
 
 def _fields(value: Any) -> Counter[tuple[str, str]]:

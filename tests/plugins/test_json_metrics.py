@@ -81,6 +81,22 @@ def test_each_field_has_its_own_scores_if_asked_for(shared_data: Path):
     assert "field_f1[slots.sort]" not in metrics
 
 
+def test_intents_and_slots_are_scored_where_a_target_leaves_out_its_empty_slots(task: JsonTask):
+    metrics = score(task, (TARGET, TARGET), ('{"intent": "stop"}', '{"intent": "stop"}')).metrics
+    assert (metrics["intent_accuracy"], metrics["slot_f1"]) == (1, 1)
+    assert "slot_f1" not in score(task, ('{"intent": "stop"}', '{"intent": "stop"}')).metrics
+
+
+def test_where_any_call_is_right_no_field_is_counted():
+    def example(answers: Any) -> Example:
+        row = {"question": "?", "tools": [{"name": "f", "parameters": {"properties": {"x": {}}}}], "answers": answers}
+        return call_example(Record(row, "rows:1"), "0")
+
+    any_, one = (Prediction(example=example(answers), text=calls({"x": 1})) for answers in (None, json.loads(calls({"x": 1}))))
+    assert JsonTask().score([any_, one]).metrics["field_f1"] == 1
+    assert "field_f1" not in JsonTask().score([any_]).metrics
+
+
 def test_the_confusion_matrix_counts_intents(task: JsonTask):
     scores = score(task, (TARGET, TARGET), (TARGET, "[]"))
     assert scores.confusion == {"PlayMusic": {"PlayMusic": 1, "no intent": 1}}
@@ -109,10 +125,16 @@ def calls(*values: Mapping[str, Any]) -> str:
         (None, calls({"x": "a"}), 1, 1),
         (None, calls({"z": "a"}), 0, 0),
         (None, "[]", 0, 0),
+        # An empty text is a value; only among several accepted ones does it say that a parameter may be left out.
+        ([{"name": "f", "arguments": {"x": "", "o": {"k": ""}}}], calls({"x": "", "o": {"k": ""}}), 1, 1),
+        ([{"name": "f", "arguments": {"x": "", "o": {"k": ""}}}], calls({"o": {"k": ""}}), 0, 0),
+        ([{"name": "f", "arguments": {"x": "", "o": {"k": ""}}}], calls({"x": "", "o": {}}), 0, 0),
+        ([{"name": "f", "arguments": {"x": "", "o": {"k": ""}}}], calls({"x": "a", "o": {"k": ""}}), 0, 0),
     ],
 )
 def test_calls_are_scored_by_what_is_accepted(answers: Any, text: str, call_match: int, exact: int):
-    function = {"name": "f", "parameters": {"properties": {"x": {"type": "string"}, "y": {"type": "integer"}}}}
+    properties = {"x": {"type": "string"}, "y": {"type": "integer"}, "o": {"type": "object"}}
+    function = {"name": "f", "parameters": {"properties": properties}}
     example = call_example(Record({"question": "?", "tools": [function], "ground_truth": answers}, "rows:1"), "0")
     metrics = JsonTask().score([Prediction(example=example, text=text)]).metrics
     assert (metrics["call_match"], metrics["exact_match"]) == (call_match, exact)
