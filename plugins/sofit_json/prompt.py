@@ -26,8 +26,13 @@ def text_prompt(text: str, schema: str) -> str:
 
 def call_prompt(request: CallRequest) -> str:
     """Returns the prompt for a question, whose calls follow it."""
+    return f"{call_instruction(request)}\n\nQuestion: {request.text}\nCalls: "
+
+
+def call_instruction(request: CallRequest) -> str:
+    """Returns what stands before the question."""
     functions = "\n".join(_document(function) for function in request.functions)
-    return f"{_CALLS}\n\nFunctions:\n{functions}\n\nQuestion: {request.text}\nCalls: "
+    return f"{_CALLS}\n\nFunctions:\n{functions}"
 
 
 def _document(function: Function) -> str:

@@ -2,17 +2,18 @@
 
 {"text": "play Air", "json": {"intent": "PlayMusic", "slots": {"artist": "Air"}}}             and a schema.json beside it
 {"question": "5!", "function": [{...}], "ground_truth": [{"factorial": {"number": [5]}}]}     BFCL
-{"messages": [..., {"role": "assistant", "tool_calls": [{...}]}], "tools": [{...}]}           OpenAI
+{"messages": [..., {"role": "assistant", "tool_calls": [{...}]}], "tools": [{...}]}           OpenAI; or one "function_call"
 {"query": "5!", "tools": [{...}], "answers": [{"name": "factorial", "arguments": {...}}]}     and the like
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sofit import Example, Grammar, Record, SofitError
+from sofit import Example, Record, SofitError
+from sofit.records.filesystems import local_file, open_filesystem
 from sofit_grammars.function_calls import Function, calls_schema, function_of
 from sofit_json.calls import Accepted, accepting, choices
 from sofit_json.values import schema_grammar
@@ -23,7 +24,8 @@ FUNCTION_FIELDS = ("function", "functions", "tools")
 _TEXTS = ("text", "input", "utterance", "query", "question")
 _VALUES = ("json", "output", "answer", "target")
 _CONVERSATIONS = ("messages", "question", "query", "text", "input")
-_ANSWERS = ("ground_truth", "answers", "calls", "tool_calls", "output")
+_ANSWERS = ("ground_truth", "answers", "calls", "tool_calls", *_VALUES)
+_ARGUMENTS = ("arguments", "parameters", "input", "args")
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,17 @@ def read_schema(data: str, schema: str) -> str:
     """Returns the schema in the file `schema`, or in the schema.json in or beside `data`, as text.
 
     Raises:
-        SofitError: there is none, or it is no JSON Schema.
+        SofitError: there is none, or it is no JSON Schema; names the file.
     """
-    folders = [] if data.startswith("hf:") else [Path(data), Path(data).parent]
-    for path in [Path(schema)] if schema else [folder / "schema.json" for folder in folders]:
-        if schema or path.is_file():
-            return schema_grammar(Grammar.from_file(path).text).text
+    inner, *outer = data.split("::")  # An address may lead into an archive: zip://rows::s3://bucket/data.zip.
+    folders = [] if data.startswith("hf:") else [inner.rstrip("/"), os.path.dirname(inner) or "."]
+    for place in [schema] if schema else ["::".join([f"{folder}/schema.json", *outer]) for folder in folders]:
+        filesystem, path = open_filesystem(place)
+        if schema or filesystem.isfile(path):
+            try:
+                return schema_grammar(local_file(filesystem, path).read_text(encoding="utf-8-sig")).text
+            except (OSError, ValueError, RecursionError, SofitError) as error:
+                raise SofitError(f"Cannot read the JSON Schema {place}: {error}") from error
     raise SofitError(
         f"The rows of {data} have no functions to call, so they need a JSON Schema, and there is no schema.json with them. Put"
         " one there, or name one with --set task_options.schema=FILE. Functions stand in a field function, functions or tools."
@@ -61,8 +68,13 @@ def text_example(record: Record, id: str, schema: str, *, is_of_arrow: bool) -> 
     Raises:
         SofitError: the row lacks one of them; names its place.
     """
-    target = _written(record.json(*_VALUES), schema, record, is_of_arrow=is_of_arrow)
-    return Example(id=id, input=record.text(*_TEXTS), target=target, where=record.where)
+    text, value = record.text(*_TEXTS), record.fields.get(record.first(*_VALUES) or "")
+    if not text.strip():
+        raise SofitError(f"{record.where}: field {record.first(*_TEXTS)!r} is empty. It must hold the text that the JSON means.")
+    accepts = schema_grammar(schema).accepts
+    if not isinstance(value, str) or accepts(value) or not accepts(json.dumps(value)):  # Else the text is the value: a label.
+        value = record.json(*_VALUES)
+    return Example(id=id, input=text, target=_written(value, schema, record, is_of_arrow=is_of_arrow), where=record.where)
 
 
 def call_example(record: Record, id: str, *, is_of_arrow: bool = False) -> Example:
@@ -92,11 +104,10 @@ def _functions(record: Record) -> tuple[Function, ...]:
     field, documents = record.first(*FUNCTION_FIELDS), record.json(*FUNCTION_FIELDS)
     if not isinstance(documents, list):
         raise SofitError(f"{record.where}: field {field!r} must be a list of functions. Got {type(documents).__name__}.")
-    documents = [document.get("function", document) if isinstance(document, Mapping) else {} for document in documents]
-    for document in documents:
-        if not isinstance(document.get("name"), str) or not isinstance(document.get("parameters") or {}, Mapping):
-            raise SofitError(f"{record.where}: field {field!r} must hold functions with a name and parameters. Got {document}.")
-    return tuple(map(function_of, documents))
+    try:
+        return tuple(function_of(tool.get("function") or tool if isinstance(tool, Mapping) else tool) for tool in documents)
+    except SofitError as error:
+        raise SofitError(f"{record.where}: field {field!r}: {error}") from error
 
 
 def _written(value: Any, schema: str, record: Record, *, is_of_arrow: bool) -> str:
@@ -107,22 +118,36 @@ def _written(value: Any, schema: str, record: Record, *, is_of_arrow: bool) -> s
 
 
 def _conversation(record: Record) -> tuple[str, Sequence[Any] | None]:
-    """Returns what was said, and the calls of the last message where it is the assistant's, which then is the answer."""
+    """Returns what was said before the answer, and the answer's calls; None for these where a message of others is the last.
+
+    The answer is the last message that calls, of those after the user's last; where none does, it is the last, without calls.
+    """
     field = record.first(*_CONVERSATIONS)
-    messages = record.fields[field] if field else None
+    messages = record.json(field) if field == "messages" else record.fields[field] if field else None
     if not isinstance(messages, list):
         return record.text(*_CONVERSATIONS), None
     turns = [message for turn in messages for message in (turn if isinstance(turn, list) else [turn])]
     if not turns or not all(isinstance(turn, Mapping) and isinstance(turn.get("role"), str) for turn in turns):
         raise SofitError(f"{record.where}: field {field!r} must be text, or a list of messages with a role and content.")
-    calls = None
-    if turns[-1]["role"] == "assistant":
-        *turns, last = turns
-        calls = [_call(call, record) for call in last.get("tool_calls") or ()]
-    if [turn["role"] for turn in turns] == ["user"]:
-        return str(turns[0].get("content") or ""), calls
-    said = [f"{turn['role'].capitalize()}: {turn.get('content') or json.dumps(turn.get('tool_calls'))}" for turn in turns]
-    return "\n".join(said), calls
+    roles, answer = [turn["role"] for turn in turns], len(turns)
+    said, calls = zip(*(_said(turn, record) for turn in turns), strict=True)
+    if roles[-1] == "assistant":
+        asked = max((place for place, role in enumerate(roles) if role == "user"), default=-1)
+        answer = max((place for place in range(asked + 1, len(turns)) if calls[place]), default=len(turns) - 1)
+    texts = [f"{role.capitalize()}: {text}" for role, text in zip(roles[:answer], said, strict=False)]
+    return said[0] if len(texts) == 1 and roles[0] == "user" else "\n".join(texts), dict(enumerate(calls)).get(answer)
+
+
+def _said(turn: Mapping[str, Any], record: Record) -> tuple[str, list[Mapping[str, Any]]]:
+    """Returns the text of a message, which ends in its calls as the model writes them, and the calls."""
+    content = turn.get("content") or []
+    parts = content if isinstance(content, list) else [content if isinstance(content, str) else json.dumps(content)]
+    texts = [text for part in parts if isinstance(text := part.get("text") if isinstance(part, Mapping) else part, str)]
+    if len(texts) < len(parts):
+        raise SofitError(f"{record.where}: the content of a message must be text. Got {json.dumps(content)[:100]}.")
+    # `function_call` is the one call of OpenAI's older form.
+    calls = [_call(call, record) for call in turn.get("tool_calls") or filter(None, [turn.get("function_call")])]
+    return "\n".join([*texts, *([json.dumps(calls, ensure_ascii=False)] if calls else [])]), calls
 
 
 def _answers(record: Record) -> Sequence[Any] | None:
@@ -141,8 +166,10 @@ def _call(call: Any, record: Record) -> Mapping[str, Any]:
     if isinstance(call, Mapping) and isinstance(call.get("function"), Mapping):
         call = call["function"]
     if isinstance(call, Mapping) and isinstance(call.get("name"), str):
-        arguments = Record({"arguments": call.get("arguments") or {}}, record.where).json("arguments")
-        if isinstance(arguments, Mapping):
+        named = {key for key, value in call.items() if value is not None}
+        key = next((key for key in _ARGUMENTS if key in named), None)
+        arguments = Record({"arguments": call.get(key) or {}}, record.where).json("arguments")
+        if isinstance(arguments, Mapping) and (key or named <= {"name", "id", "type"}):
             return {"name": call["name"], "arguments": arguments}
     elif isinstance(call, Mapping) and len(call) == 1:
         accepted = next(iter(call.values()))

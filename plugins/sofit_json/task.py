@@ -7,6 +7,7 @@ Question: What is 5!?
 Calls: [{"name": "math.factorial", "arguments": {"number": 5}}]
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from sofit import Example, Prediction, Record, Scores, Task, read_examples
 from sofit_grammars.function_calls import calls_schema
 from sofit_json.demo import DEMO_SCHEMA, demo_split
 from sofit_json.metrics import score_json
-from sofit_json.prompt import call_prompt, text_instruction, text_prompt
+from sofit_json.prompt import call_instruction, call_prompt, text_instruction, text_prompt
 from sofit_json.sources import FUNCTION_FIELDS, CallRequest, call_example, read_schema, text_example
 from sofit_json.values import NOTHING, json_value, schema_grammar
 
@@ -36,7 +37,7 @@ class JsonTask(Task):
     demo_seed: int = field(default=0, metadata={"help": "draws another demo set"})
 
     def load(self, split: str) -> Sequence[Example]:
-        """Returns the demo set, or the rows of `data`; when they are read, says which of their functions' types are unknown."""
+        """Returns the demo set, or the rows of `data`; when they are read, says what of their functions and calls is unknown."""
         if self.is_demo:
             return [self._example(record, f"{split}-{index}") for index, record in enumerate(demo_split(split, self.demo_seed))]
         return read_examples(self.data, split, self._example)
@@ -46,10 +47,15 @@ class JsonTask(Task):
         if not record.first(*FUNCTION_FIELDS):
             return text_example(record, id, self.schema_text, is_of_arrow=is_of_arrow)
         example = call_example(record, id, is_of_arrow=is_of_arrow)
-        for type_ in (type_ for function in example.input.functions for type_ in function.unknown_types):
-            if type_ not in self._unknown_types:
-                self._unknown_types.add(type_)
-                _log.warning("%s: the type of %s is unknown, so that any value may stand there.", record.where, type_)
+        unknown = (type_ for function in example.input.functions for type_ in function.unknown_types)
+        warnings = [f"the type of {type_} is unknown, so that any value may stand there." for type_ in unknown]
+        if not example.target and "relevance" not in str(record.fields.get("category")):  # BFCL has rows without answers.
+            fields = ", ".join(record.fields)
+            warnings.append(f"no field says which calls are right, so that any call that fits is. Its fields: {fields}.")
+        for warning in warnings:
+            if warning not in self._warnings:
+                self._warnings.add(warning)
+                _log.warning("%s: %s", record.where, warning)
         return example
 
     def prompt(self, example: Example) -> str:
@@ -79,14 +85,17 @@ class JsonTask(Task):
         return text if value is NOTHING else self.grammar_for(example).spelling(value) or text
 
     def instruction_row(self, example: Example):
-        """Returns what stands before every text, the text, and the JSON; with functions, the whole prompt and the calls."""
-        if isinstance(example.input, CallRequest):
-            return super().instruction_row(example)
-        return {"instruction": text_instruction(self.schema_text), "input": example.input, "output": example.target}
+        """Returns what stands before the text or question, that, and the JSON; with functions, these once more, to be loaded."""
+        request, output = example.input, {"output": example.target} if example.target else {}
+        if not isinstance(request, CallRequest):
+            return {"instruction": text_instruction(self.schema_text), "input": request, **output}
+        tools = [{"name": one.name, "description": one.description, "parameters": one.parameters} for one in request.functions]
+        row = {"instruction": call_instruction(request), "input": request.text, **output}
+        return row | {"tools": json.dumps(tools, ensure_ascii=False)}
 
     @cached_property
-    def _unknown_types(self) -> set[str]:
-        """Those that have been named already."""
+    def _warnings(self) -> set[str]:
+        """Those that have been given already."""
         return set()
 
     @cached_property
