@@ -3,7 +3,7 @@
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ CALL = {"name": "geometry.area", "arguments": {"a": 2, "b": 3.5}}
 WRITTEN = '[{"name": "geometry.area", "arguments": {"a": 2, "b": 3.5}}]'
 
 
-def write(folder: Path, rows: list[Mapping[str, Any]], schema: Any = None) -> JsonTask:
+def write(folder: Path, rows: Sequence[Mapping[str, Any]], schema: Any = None) -> JsonTask:
     (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if schema is not None:
         (folder / "schema.json").write_text(json.dumps(schema))
