@@ -154,7 +154,10 @@ def test_a_message_shows_an_expression_as_the_schema_has_it(schema: dict[str, An
 
 def test_an_output_that_nests_deeper_than_its_schema_can_be_followed_is_invalid_and_no_error():
     tree = {"properties": {"c": {"type": "array", "items": {"$ref": "#"}}}, "additionalProperties": False}
-    wrapped = {"$ref": "#/$defs/tree", "$defs": {"tree": {"allOf": [{"items": {"allOf": [{"allOf": [{"$ref": "#/$defs/tree"}]}]}}]}}}
+    wrapped = {
+        "$ref": "#/$defs/tree",
+        "$defs": {"tree": {"allOf": [{"items": {"allOf": [{"allOf": [{"$ref": "#/$defs/tree"}]}]}}]}},
+    }
     for schema, opening, closing in ((tree, '{"c": [', "]}"), (wrapped, "[", "]")):
         grammar = Grammar.from_json_schema(schema)
         assert grammar.accepts(opening * 15 + closing * 15)
@@ -204,7 +207,10 @@ def test_a_value_of_any_length_has_a_spelling():
     grammar = Grammar.from_json_schema({"type": "object", "additionalProperties": {"type": "integer"}})
     assert grammar.spelling({str(name): 1.0 for name in range(1_500)}) == json.dumps(dict.fromkeys(map(str, range(1_500)), 1))
     # Two kinds of objects, with their names in two orders: what is written first is not what the masks allow.
-    kinds = [closed("k", "v", properties={"k": {"const": 1}, "v": True}), closed("v", "k", properties={"v": True, "k": {"const": 2}})]
+    kinds = [
+        closed("k", "v", properties={"k": {"const": 1}, "v": True}),
+        closed("v", "k", properties={"v": True, "k": {"const": 2}}),
+    ]
     grammar = Grammar.from_json_schema({"type": "array", "items": {"anyOf": kinds}})
     assert grammar.spelling([{"v": 0, "k": 1}, {"v": 0, "k": 2}] * 200) == json.dumps([{"k": 1, "v": 0}, {"v": 0, "k": 2}] * 200)
 

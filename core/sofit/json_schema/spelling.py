@@ -108,7 +108,9 @@ class _Speller:
             elif (end := self._take(after, closing)) is not None:
                 yield end, "".join(written) + closing
 
-    def _member(self, matcher: "LLMatcher", opening: str, rest: Mapping[str, Any]) -> "Iterator[tuple[LLMatcher, str, Mapping[str, Any]]]":
+    def _member(
+        self, matcher: "LLMatcher", opening: str, rest: Mapping[str, Any]
+    ) -> "Iterator[tuple[LLMatcher, str, Mapping[str, Any]]]":
         for name in rest:
             start = f"{opening}{_text(name)}: "
             if (at_value := self._take(matcher, start)) is not None:
@@ -116,7 +118,9 @@ class _Speller:
                 for after, text in self.write(at_value, rest[name]):
                     yield after, start + text, left
 
-    def _element(self, matcher: "LLMatcher", opening: str, rest: Sequence[Any]) -> "Iterator[tuple[LLMatcher, str, Sequence[Any]]]":
+    def _element(
+        self, matcher: "LLMatcher", opening: str, rest: Sequence[Any]
+    ) -> "Iterator[tuple[LLMatcher, str, Sequence[Any]]]":
         if (at_value := self._take(matcher, opening)) is not None:
             for after, text in self.write(at_value, rest[0]):
                 yield after, opening + text, rest[1:]
