@@ -206,6 +206,8 @@ class _TooDeep(Exception):
 class _Expression(str):
     """An expression as Python reads it, which messages show as the schema has it."""
 
+    _original: str
+
     def __new__(cls, original: str) -> "_Expression":
         self = super().__new__(cls, _python(original))
         self._original = original
