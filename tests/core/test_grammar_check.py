@@ -1,6 +1,9 @@
 """The check of a grammar: flaws are found where the engines part, and a grammar without flaws never parts them."""
 
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +50,15 @@ def test_a_flaw_is_named_with_its_place_and_is_one(
     assert (flaw.line, flaw.column) == (place or (None, None))
     if shown_by is not None:
         assert grammar.accepts(shown_by) != ByteMatcher(grammar.constraint()).accepts(shown_by)
+
+
+@pytest.mark.parametrize("flag", ["", "i"])
+def test_an_alternative_that_hides_a_longer_one_is_found_among_many(flag: str):
+    words = [f"{first}{second}x" for first in "bcdfghjklmpqrstvwz" for second in "abcdefghijklmnopq"]
+    for position in range(0, len(words), 20):
+        alternatives = "|".join([*words[:position], "new|newyork", *words[position:]])
+        (flaw,) = Grammar("cities", f"start: CITY\nCITY: /{alternatives}/{flag}").flaws
+        assert "Of 'newyork'" in flaw.message
 
 
 def test_a_literal_that_only_a_merged_state_confuses_is_harmless_where_nothing_follows_it():
@@ -170,6 +182,15 @@ def test_mutants_are_distinct_new_and_as_many_as_asked_for():
     made = list(mutants(texts, ["name", "["], 2_000))
     assert len(set(made) - set(texts)) == 2_000
     assert made == list(mutants(texts, ["name", "["], 2_000)), "the seed decides"
+    script = (
+        "import sys; from sofit.grammar_check.mutants import mutants; print(list(mutants(sys.argv[1:], ['name', '['], 2_000)))"
+    )
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        process = subprocess.run(
+            [sys.executable, "-c", script, *texts], env=environment, capture_output=True, text=True, check=True
+        )
+        assert process.stdout == f"{made}\n"
 
 
 def check(*arguments: str) -> tuple[int, str]:

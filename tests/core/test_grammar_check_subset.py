@@ -51,6 +51,12 @@ OUTSIDE = [
     ("start: /[a[b]/", (1, 11), "bare [", ["["]),
     ("start: /[[:alpha:]]/", (1, 10), "bare [", ["a"]),
     (r"start: /[\b]/", (1, 10), r"\b in a set", ["\b"]),
+    ("start: /[a b]{1,3}/x", (1, 11), "' ' in a set", ["a b"]),
+    ("start: /a [^\\\\#]/x", (1, 15), "'#' in a set", ["a#", "ab"]),
+    ("start: /(?ix:[a b])/", (1, 16), "' ' in a set", [" "]),
+    ('start: "^".."z"', (1, 11), "ends of a range", ["A"]),
+    ('start: "!".."]"', (1, 11), "ends of a range", ["A"]),
+    (r'start: "\uD83D\uDE00"', (1, 9), "half of a character", ["😀", "\ud83d\ude00"]),
     (r"start: /\0/", (1, 9), r"\0", ["\0"]),
     (r"start: /\N{DIGIT ONE}/", (1, 9), r"\N", ["1"]),
     (r"start: /\p{L}/", (1, 9), r"\p", ["a"]),
@@ -71,6 +77,8 @@ INSIDE = [
     ("%import common.DIGIT\n%import common (HEXDIGIT, LETTER)\nstart: DIGIT HEXDIGIT LETTER", ["1fZ", "٣fz", "1g2"]),
     ("%import common.CR\n%import common.LF -> END\nstart: CR END", ["\r\n", "\n"]),
     ("start: list\nlist: list item | item\nitem: /[0-9]/ | \"(\" list \")\"", ["1(23)4", "()", "(1"]),
+    (r"start: /[a\ \x20\#] b/x", ["#b", " b", "# b", "a b", "ab"]),
+    (r'start: "\x5e".."z" "!".."\x5d" "[".."^"', ["^A[", "A]]", "a^^"]),
     ("start: /[]a]/ /[^]]/", ["]]", "]a", "ab"]),
 ]  # fmt: skip
 

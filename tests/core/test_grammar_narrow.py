@@ -71,6 +71,32 @@ def test_a_terminal_that_is_not_there_is_an_error_that_lists_those_that_are():
         WIDE.narrow("player", {"NAMES": "/a/"})
 
 
+def test_a_terminal_is_narrowed_however_its_line_is_written():
+    for line in ("NAME : /[a-z]{1,20}/", "  NAME: /[a-z]{1,20}/ // a name\n  // more", "NAME: /[a-z]{1,20}/\r"):
+        narrow = Grammar("calls", WIDE.text.replace("NAME: /[a-z]{1,20}/", line)).narrow("player", EXPRESSIONS)
+        assert narrow.flaws == ()
+        matcher = ByteMatcher(narrow.constraint())
+        for text in TEXTS:
+            assert narrow.accepts(text) == matcher.accepts(text) == NARROW.accepts(text)
+
+
+@pytest.mark.parametrize("more", ['\n  | "zz"', '\n\n  // or\n  | "zz"', ' |\n "zz"'])
+def test_a_terminal_of_several_lines_is_not_narrowed(more: str):
+    with pytest.raises(SofitError, match="'NAME' on one line"):
+        Grammar("calls", f"start: NAME\nNAME: /[a-c]/{more}\n").narrow("player", {"NAME": "/b/"})
+
+
+def test_a_terminal_that_another_one_is_made_of_is_not_narrowed_alone():
+    grammar = Grammar("made", 'start: "<" (A | "(" B ")") ">"\nA: B "x"\nB: /[a-c]{1,3}/\n%import common.LF -> END')
+    with pytest.raises(SofitError, match="'B' of grammar 'made' cannot match less: 'A' is made of it"):
+        grammar.narrow("less", {"B": "/b/"})
+    assert [grammar.narrow("less", {"B": "/b/", "A": "/bx/"}).accepts(text) for text in ("<bx>", "<ax>", "<(b)>")] == [
+        True,
+        False,
+        True,
+    ]
+
+
 def test_a_placeholder_leaves_no_gap_in_the_tree():
     assert "".join(WIDE.parse("play(SONG)").scan_values(lambda token: True)) == "play(SONG)"
 

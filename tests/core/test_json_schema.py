@@ -110,6 +110,68 @@ def test_a_name_is_offered_for_one_like_it_only():
     assert [problem and problem.suggestion for problem in problems] == ['"unit"', None]
 
 
+def closed(*names: str, **keywords: Any) -> dict[str, Any]:
+    return {"properties": dict.fromkeys(names, True), "additionalProperties": False, **keywords}
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "words", "found", "suggestion"),
+    [
+        (closed(patternProperties={r"^x_\d": True}), '{"x_1": 1, "bad": 2}', "$.bad: 'bad' does not match", '"bad"', None),
+        (closed("first", "last"), '{"frist": "x"}', "$.frist:", '"frist"', '"first"'),
+        # A second "first" would hide the one that is there.
+        (closed("first", "last"), '{"first": "KEEP", "frist": "x"}', "$.frist:", '"frist"', None),
+        ({"propertyNames": {"enum": ["heat", "cold"]}}, '{"haet": 1}', "$.haet: 'haet' is not one of", '"haet"', '"heat"'),
+        ({"propertyNames": {"enum": ["heat", "cold"]}}, '{"heat": 0, "haet": 1}', "$.haet:", '"haet"', None),
+        ({"items": {"propertyNames": False}}, '[{}, {"a": 1}]', "$[1].a: False schema", '"a"', None),
+        # A property of that name, and a text for its value.
+        (closed(properties={"propertyNames": {"type": "null"}}), '{"propertyNames": "x"}', "$.propertyNames:", '"x"', None),
+    ],
+)
+def test_a_wrong_name_is_blamed_itself_and_becomes_none_that_is_there(
+    schema: dict[str, Any], text: str, words: str, found: str, suggestion: str | None
+):
+    problem = Grammar.from_json_schema(schema).problem(text)
+    assert problem is not None
+    assert words in problem.message
+    assert (problem.found, problem.suggestion) == (found, suggestion)
+    assert text[problem.offset : problem.end_offset] == found
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"pattern": r"^\d\-$"}, '"x"'),
+        ({"not": {"pattern": r"^\d\-$"}}, '"1-"'),
+        (closed(patternProperties={r"^\d\-$": True}), '{"x": 1}'),
+    ],
+)
+def test_a_message_shows_an_expression_as_the_schema_has_it(schema: dict[str, Any], text: str):
+    problem = Grammar.from_json_schema(schema).problem(text)
+    assert problem is not None
+    assert repr(r"^\d\-$") in problem.message
+
+
+def test_an_output_that_nests_deeper_than_its_schema_can_be_followed_is_invalid_and_no_error():
+    tree = {"properties": {"c": {"type": "array", "items": {"$ref": "#"}}}, "additionalProperties": False}
+    wrapped = {
+        "$ref": "#/$defs/tree",
+        "$defs": {"tree": {"allOf": [{"items": {"allOf": [{"allOf": [{"$ref": "#/$defs/tree"}]}]}}]}},
+    }
+    for schema, opening, closing in ((tree, '{"c": [', "]}"), (wrapped, "[", "]")):
+        grammar = Grammar.from_json_schema(schema)
+        assert grammar.accepts(opening * 15 + closing * 15)
+        for count in (100, 140, 200, 2_000):
+            text = opening * count + closing * count
+            problem = grammar.problem(text)
+            assert grammar.accepts(text) == (problem is None)
+            assert problem is None or "nests" in problem.message
+        assert problem is not None
+    # Here it is the schema that is at fault, whatever the output.
+    with pytest.raises(SofitError, match="refers to itself without end"):
+        Grammar.from_json_schema({"$ref": "#"}).accepts('"[[[[[[[[[[[[[[[[[[[[[[[[["')
+
+
 def test_a_schema_is_read_from_a_file_and_validates_outputs(tmp_path: Path):
     path = tmp_path / "weather.json"
     path.write_text(json.dumps(WEATHER), encoding="utf-8")
@@ -137,6 +199,20 @@ def test_a_value_has_a_spelling_in_the_schemas_order_even_where_the_schema_canno
     assert grammar.flaws
     assert grammar.spelling({"days": [1], "place": "é"}) == '{"place": "é", "days": [1]}'
     assert grammar.spelling({"place": "é", "unit": "celsius"}) is None
+
+
+def test_a_value_of_any_length_has_a_spelling():
+    grammar = Grammar.from_json_schema({"type": "array", "items": {"type": "integer"}})
+    assert grammar.spelling([1] * 3_000) == f"[{', '.join('1' * 3_000)}]"
+    grammar = Grammar.from_json_schema({"type": "object", "additionalProperties": {"type": "integer"}})
+    assert grammar.spelling({str(name): 1.0 for name in range(1_500)}) == json.dumps(dict.fromkeys(map(str, range(1_500)), 1))
+    # Two kinds of objects, with their names in two orders: what is written first is not what the masks allow.
+    kinds = [
+        closed("k", "v", properties={"k": {"const": 1}, "v": True}),
+        closed("v", "k", properties={"v": True, "k": {"const": 2}}),
+    ]
+    grammar = Grammar.from_json_schema({"type": "array", "items": {"anyOf": kinds}})
+    assert grammar.spelling([{"v": 0, "k": 1}, {"v": 0, "k": 2}] * 200) == json.dumps([{"k": 1, "v": 0}, {"v": 0, "k": 2}] * 200)
 
 
 def test_half_of_a_character_has_no_spelling():

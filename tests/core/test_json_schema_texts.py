@@ -43,6 +43,7 @@ def test_formats_count_as_the_draft_says_or_as_asked():
         (r"^[a-d-z]$", ["c", "-", "z"], ["e"]),
         (r"^[]", [], ["", "a"]),
         (r"^[^]$", ["a", "\n"], ["ab"]),
+        (r"^[^\0-\ud7ff\ue000-\u{10ffff}]$", [], ["", "a"]),
         (r"^\/\-\<\x41\u00e9\cA\u{1F600}$", ["/-<Aé\x01😀"], ["\\/"]),
         (r"^a{,2}$", ["a{,2}"], ["aa"]),
         (r"\bfoo\b", ["a foo b", "éfoo"], ["afoo"]),

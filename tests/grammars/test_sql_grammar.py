@@ -51,6 +51,7 @@ def test_it_accepts_every_gold_query_and_keeps_every_letter_in_the_tree(name: st
         "SELECT selected, notes, order_id, caseload, fromage, asset FROM whereabouts AS island",
         "SELECT\n  a\nFROM\n\tt\r\nWHERE  a>=1 ;",
         "SELECT COUNT(*) > 0 FROM t",
+        "SELECT a - -1, a - b * -1, a*-1, -a+-b, a-b - (-c) FROM t WHERE a = -1 AND b = c - -d - 1",
     ],
 )
 def test_it_accepts(text: str):
@@ -87,6 +88,12 @@ def test_it_accepts(text: str):
         "SELECT aFROM city",
         "SELECTa FROM city",
         "SELECT a FROM city -- comment",
+        # To SQLite these are comments too.
+        "SELECT a--1 FROM city",
+        "SELECT a - b --1 FROM city",
+        "SELECT --1 FROM city",
+        "SELECT a FROM city WHERE b = --1",
+        "SELECT a FROM city WHERE b = c--1",
         "SELECT a FROM cityWHERE b = 1",
     ],
 )

@@ -103,6 +103,15 @@ def test_the_confusion_matrix_counts_intents(task: JsonTask):
     assert "SOF007" in scores.per_example[1]["problem"]
 
 
+def test_outputs_that_nest_without_end_score_0():
+    task = JsonTask(data="demo")
+    (example, *_) = task.load("validation")
+    # Where Python's own recursion ends depends on who calls, so all depths around that.
+    outputs = ["[" * depth + "]" * depth for depth in (250, *range(880, 1_000), 5_000)]
+    scores = task.score([Prediction(example=example, text=text) for text in outputs])
+    assert scores.metrics["schema_valid"] == scores.metrics["exact_match"] == 0
+
+
 def test_a_target_that_is_no_json_is_an_error_that_names_it(task: JsonTask):
     with pytest.raises(SofitError, match=r"^0: the target '\{' is no JSON"):
         score(task, ("{", TARGET))

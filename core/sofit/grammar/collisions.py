@@ -20,11 +20,14 @@ from sofit.grammar.flaw import Flaw
 from sofit.grammar.lark_text import definitions, place
 from sofit.grammar.nfa import Characters, Nfa, NotRegular, covers, intersection, prefix_witness, union
 from sofit.grammar.recogniser import END
+from sofit.grammar.terminals import values_of
 
 if TYPE_CHECKING:
     from sofit.grammar.grammar import Grammar
 
+_MOST_TEXTS = 20_000
 _SAMPLES = 300
+"""Of a terminal with more texts than these."""
 _MOST_SETS = 5_000
 _MOST_STACKS = 2_000
 _DIFFER = "Make their texts differ from the first character on, or give both one terminal."
@@ -192,9 +195,10 @@ class _Collisions:
     def _stops_early(self, terminal: str) -> Iterator[Flaw]:
         """Finds a text of a terminal of which Python's expression takes a part only, as `a|ab` does of "ab"."""
         by_name = {definition.name: definition for definition in self.grammar.parser.terminals}
-        expression = re.compile(by_name[terminal].pattern.to_regexp())
-        chance = random.Random(0)
-        texts = self.grammar.terminals.values[terminal] or [self.automata[terminal].sample(chance) for _ in range(_SAMPLES)]
+        regexp, chance = by_name[terminal].pattern.to_regexp(), random.Random(0)
+        expression = re.compile(regexp)
+        texts = values_of(regexp, most=_MOST_TEXTS, in_any_case=False)
+        texts = texts or [self.automata[terminal].sample(chance) for _ in range(_SAMPLES)]
         for text in texts:
             taken = expression.match(text)
             if taken is None or taken.end() < len(text):

@@ -48,7 +48,8 @@ class ByteMatcher:
 
     def accepts(self, text: str) -> bool:
         """Whether the text is in the language."""
-        matcher, data = self._start.deep_copy(), list(text.encode())
+        # Half of a character is in no language, as its bytes are no UTF-8.
+        matcher, data = self._start.deep_copy(), list(text.encode("utf-8", "surrogatepass"))
         return matcher.try_consume_tokens(data) == len(data) and matcher.is_accepting()
 
     def copy(self) -> "LLMatcher":

@@ -92,10 +92,10 @@ class Grammar:
         Args:
             name: what messages call it.
             expressions: by terminal, what stands after the colon of its definition, which is one line of this grammar. Each of
-                its texts must be one that the terminal matches here. It names no other terminals.
+                its texts must be one that the terminal matches here. It names no other terminals, and none names it.
 
         Raises:
-            SofitError: a terminal is not defined here, on one line.
+            SofitError: a terminal is not defined here, on one line, or another one is made of it.
         """
         from sofit.grammar.narrowed import NarrowedGrammar
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sofit.errors import SofitError
 from sofit.grammar.grammar import Grammar
-from sofit.grammar.lark_text import definitions
+from sofit.grammar.lark_text import LarkToken, definitions, lark_tokens
 from sofit.grammar.recogniser import Recogniser, set_warnings_ignored
 
 if TYPE_CHECKING:
@@ -34,14 +34,20 @@ class NarrowedGrammar(Grammar):
     @classmethod
     def make(cls, base: Grammar, name: str, expressions: Mapping[str, str]) -> "NarrowedGrammar":
         """Makes the grammar; `Grammar.narrow` says the rest."""
-        text = base.text
-        for terminal, expression in expressions.items():
-            text, count = re.subn(rf"^{terminal}:.*$", lambda _, line=f"{terminal}: {expression}": line, text, flags=re.MULTILINE)
-            if count != 1:
+        path, bodies = base.path or base.name, _terminals(base.text)
+        for terminal in expressions:
+            if terminal not in bodies or "\n" in base.text[slice(*_span(bodies[terminal]))]:
                 known = ", ".join(word for word in definitions(base.text) if word.isupper())
-                raise SofitError(
-                    f"Grammar {base.path or base.name!r} defines no terminal {terminal!r} on one line. It has: {known}."
-                )
+                raise SofitError(f"Grammar {path!r} defines no terminal {terminal!r} on one line. It has: {known}.")
+            for other in bodies.keys() - expressions.keys():
+                if any(token.text == terminal for token in bodies[other]):
+                    # The base reads with the whole of it, the masks with what is left.
+                    message = f"Terminal {terminal!r} of grammar {path!r} cannot match less: {other!r} is made of it."
+                    raise SofitError(f"{message} Write out there what it is.")
+        text = base.text
+        for terminal in sorted(expressions, key=lambda terminal: bodies[terminal][0].offset, reverse=True):
+            start, end = _span(bodies[terminal])
+            text = f"{text[:start]}: {expressions[terminal]}{text[end:]}"
         return cls(name, text, base.path, base=base, narrowed=frozenset(expressions))
 
     def accepts(self, text: str) -> bool:
@@ -90,7 +96,8 @@ class NarrowedGrammar(Grammar):
         """The terminals that match less, as lark reads them."""
         import lark
 
-        lines = [line for line in self.text.splitlines() if line.partition(":")[0] in self.narrowed]
+        bodies = _terminals(self.text)
+        lines = [f"{terminal}{self.text[slice(*_span(bodies[terminal]))]}" for terminal in self.narrowed]
         start = f"start: {' | '.join(sorted(self.narrowed))}"
         try:
             with set_warnings_ignored():
@@ -101,3 +108,26 @@ class NarrowedGrammar(Grammar):
     @functools.cached_property
     def _expressions(self) -> dict[str, re.Pattern[str]]:
         return {name: re.compile(definition.pattern.to_regexp()) for name, definition in self._definitions.items()}
+
+
+@functools.lru_cache(100)
+def _terminals(text: str) -> dict[str, list[LarkToken]]:
+    """Returns the tokens of each terminal's definition, from the colon to the last that is no newline and no comment."""
+    found: dict[str, list[LarkToken]] = {}
+    body: list[LarkToken] = []
+    tokens = list(lark_tokens(text))
+    for token, after in zip(tokens, [*tokens[1:], None], strict=True):
+        if token.kind == "name" and after is not None and after.text == ":":
+            body = found.setdefault(token.text.lstrip("!?"), [])
+        elif token.kind == "directive":
+            body = []
+        else:
+            body.append(token)
+    for body in found.values():
+        while body[-1].kind in ("newline", "comment"):
+            body.pop()
+    return {name: body for name, body in found.items() if name.isupper()}
+
+
+def _span(tokens: list[LarkToken]) -> tuple[int, int]:
+    return tokens[0].offset, tokens[-1].offset + len(tokens[-1].text)

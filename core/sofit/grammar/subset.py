@@ -34,6 +34,8 @@ _SETS = {
     "w": ("letters, digits and more of every script, as each engine's Unicode tables have them", "[A-Za-z0-9_]"),
     "s": ("white space, which one engine takes to include \\x1c to \\x1f", r"[ \t\r\n]"),
 }
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_VERBOSE_GROUP = re.compile(r"\(\?[a-z]*x")
 _REPEAT = re.compile(r"[*+?]|\{\d*,?\d*\}")
 
 
@@ -70,6 +72,9 @@ def _directives_and_rules(text: str) -> Iterator[Flaw]:
             yield _flaw(text, token.offset, message, r'Write it out: STRING: /"([^"\\\x00-\x1f]|\\["\\\/bfnrt])' + '{0,100}"/.')
         elif token.kind == "name" and after[:1] == ["."] and after[1:2] and re.fullmatch(r"[+-]?\d+", after[1]):
             yield _flaw(text, token.offset, f"The priority of {token.text} is not read.", "Make the terminals differ instead.")
+        elif token.text == ".." and index and (tokens[index - 1].text == '"^"' or after[:1] == ['"]"']):
+            message = "Lark puts the ends of a range into a set as they are, where ^ and ] mean something else."
+            yield _flaw(text, token.offset, message, r"Write a set, such as /[!-\]]/.")
         elif token.kind in ("name", "string", "regexp") and after[:1] == ["{"]:
             if after[1:2] and after[1].isdigit():
                 yield _flaw(text, token.offset, "Lark counts with ~ in a rule, not with braces.", f"Write {token.text}~1..3.")
@@ -100,6 +105,8 @@ def _string(text: str, token: LarkToken) -> Iterator[Flaw]:
             if escaped not in _STRING_ESCAPES:
                 remedy = 'Known are \\\\ \\" \\n \\r \\t \\f \\xHH and \\uHHHH; other characters stand for themselves.'
                 yield _flaw(text, offset, f"The escape \\{escaped} is not read alike in a string.", remedy)
+            elif _HALF.match(body, index):
+                yield _flaw(text, offset, "\\u with a surrogate is half of a character.", "Write the character itself.")
             index += 1
         elif ord(body[index]) < 0x20:
             yield _flaw(text, offset, "A control character stands in a string.", f"Write \\x{ord(body[index]):02x}.")
@@ -107,7 +114,8 @@ def _string(text: str, token: LarkToken) -> Iterator[Flaw]:
 
 
 def _regexp(text: str, token: LarkToken) -> Iterator[Flaw]:
-    body = token.text[1 : token.text.rindex("/")]
+    body, flags = token.text[1:].rsplit("/", 1)
+    is_verbose = "x" in flags or _VERBOSE_GROUP.search(body) is not None
     index = 0
     while index < len(body):
         offset = token.offset + 1 + index
@@ -116,7 +124,7 @@ def _regexp(text: str, token: LarkToken) -> Iterator[Flaw]:
             index += 2
         elif body[index] == "[":
             end = _end_of_set(body, index)
-            yield from _set(text, offset, body[index:end])
+            yield from _set(text, offset, body[index:end], is_verbose=is_verbose)
             index = end
         elif body[index] in "^$":
             message = f"{body[index]} means a place in the text, which a terminal does not know."
@@ -161,7 +169,7 @@ def _escape(text: str, offset: int, character: str, *, in_set: bool) -> Iterator
         yield _flaw(text, offset, f"Lark does not read \\{character}{{...}}.", "Write ranges, such as [a-zà-ÿ].")
 
 
-def _set(text: str, offset: int, body: str) -> Iterator[Flaw]:
+def _set(text: str, offset: int, body: str, *, is_verbose: bool) -> Iterator[Flaw]:
     index = 1
     while index < len(body) - 1:
         if body[index] == "\\":
@@ -169,6 +177,9 @@ def _set(text: str, offset: int, body: str) -> Iterator[Flaw]:
             index += 1
         elif body[index] == "[":
             yield _flaw(text, offset + index, "A bare [ in a set opens another set in one engine.", "Write \\[.")
+        elif is_verbose and (body[index].isspace() or body[index] == "#"):
+            message = f"{body[index]!r} in a set is a character of it to one engine, and to the other nothing under the flag x."
+            yield _flaw(text, offset + index, message, f"Write \\x{ord(body[index]):02x}.")
         elif body[index : index + 2] in ("&&", "--", "~~"):
             double = body[index : index + 2]
             message = f"{double} in a set is an operation on sets in one engine, two characters in the other."

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import product
 from re import _constants, _parser  # type: ignore[attr-defined]  # The standard library's own parser; lark uses it as well.
 from typing import TYPE_CHECKING, Any
@@ -55,9 +56,16 @@ class Terminals:
         return (*self.closed(terminals), *names, *([END_OF_OUTPUT] if END in terminals else []))
 
 
-def values_of(pattern: str) -> tuple[str, ...] | None:
-    """Returns all texts that a regular expression matches, in its own order; None where they are many or cannot be listed."""
-    values = _values(parse_pattern(pattern))
+def values_of(pattern: str, *, most: int = _MOST_VALUES, in_any_case: bool = True) -> tuple[str, ...] | None:
+    """Returns all texts that a regular expression matches, in its own order; None where they are many or cannot be listed.
+
+    Args:
+        pattern: the expression.
+        most: how many are too many.
+        in_any_case: whether a letter that may be small or capital stands for two texts, of which then none is listed; if not,
+            it stands for the one that is written.
+    """
+    values = _Listing(most, in_any_case).values(parse_pattern(pattern))
     return None if values is None else tuple(dict.fromkeys(values))
 
 
@@ -80,57 +88,61 @@ def _display_name(terminal: "TerminalDef") -> str:
     return f"{terminal.name} /{expression}/" if len(expression) <= _LONGEST_PATTERN else terminal.name
 
 
-def _values(tree: Any) -> list[str] | None:
-    """Returns the texts of a sequence: every combination of those of its parts."""
-    if getattr(tree, "state", None) is not None and tree.state.flags & re.IGNORECASE:
-        return None
-    combined = [""]
-    for operator, argument in tree:
-        part = _values_of_part(operator, argument)
-        if part is None or len(combined) * len(part) > _MOST_VALUES:
-            return None
-        combined = [first + second for first, second in product(combined, part)]
-    return combined
+@dataclass(frozen=True)
+class _Listing:
+    """How `values_of` lists texts."""
 
+    most: int
+    in_any_case: bool
 
-def _values_of_part(operator: Any, argument: Any) -> list[str] | None:
-    if operator is _constants.LITERAL:
-        return [chr(argument)]
-    if operator is _constants.IN:
-        return _values_of_set(argument)
-    if operator is _constants.BRANCH:
-        branches = [_values(branch) for branch in argument[1]]
-        values = [value for branch in branches for value in branch or ()]
-        return None if None in branches or len(values) > _MOST_VALUES else values
-    if operator is _constants.SUBPATTERN:
-        _, added_flags, _, content = argument
-        # A literal without regard to case is written in one way and read in many.
-        return None if added_flags & re.IGNORECASE and _has_cases(content) else _values(content)
-    if operator is _constants.MAX_REPEAT:
-        least, most, content = argument
-        once = _values(content)
-        if once is None or most > _MOST_VALUES:
+    def values(self, tree: Any) -> list[str] | None:
+        """Returns the texts of a sequence: every combination of those of its parts."""
+        if self.in_any_case and getattr(tree, "state", None) is not None and tree.state.flags & re.IGNORECASE:
             return None
-        values: list[str] = []
-        for count in range(least, int(most) + 1):
-            if len(once) ** count + len(values) > _MOST_VALUES:
+        combined = [""]
+        for operator, argument in tree:
+            part = self._values_of_part(operator, argument)
+            if part is None or len(combined) * len(part) > self.most:
                 return None
-            values += ["".join(parts) for parts in product(once, repeat=count)]
-        return values
-    return None
+            combined = [first + second for first, second in product(combined, part)]
+        return combined
 
-
-def _values_of_set(items: Any) -> list[str] | None:
-    values: list[str] = []
-    for operator, argument in items:
+    def _values_of_part(self, operator: Any, argument: Any) -> list[str] | None:
         if operator is _constants.LITERAL:
-            values.append(chr(argument))
-        elif operator is _constants.RANGE and argument[1] - argument[0] < _MOST_VALUES:
-            values += map(chr, range(argument[0], argument[1] + 1))
-        else:
-            return None
-    return values
+            return [chr(argument)]
+        if operator is _constants.IN:
+            return self._values_of_set(argument)
+        if operator is _constants.BRANCH:
+            branches = [self.values(branch) for branch in argument[1]]
+            values = [value for branch in branches for value in branch or ()]
+            return None if None in branches or len(values) > self.most else values
+        if operator is _constants.SUBPATTERN:
+            _, added_flags, _, content = argument
+            # A literal without regard to case is written in one way and read in many.
+            return None if self.in_any_case and added_flags & re.IGNORECASE and self._has_cases(content) else self.values(content)
+        if operator is _constants.MAX_REPEAT:
+            least, most, content = argument
+            once = self.values(content)
+            if once is None or most > _MOST_VALUES:
+                return None
+            values: list[str] = []
+            for count in range(least, int(most) + 1):
+                if len(once) ** count + len(values) > self.most:
+                    return None
+                values += ["".join(parts) for parts in product(once, repeat=count)]
+            return values
+        return None
 
+    def _values_of_set(self, items: Any) -> list[str] | None:
+        values: list[str] = []
+        for operator, argument in items:
+            if operator is _constants.LITERAL:
+                values.append(chr(argument))
+            elif operator is _constants.RANGE and argument[1] - argument[0] < self.most:
+                values += map(chr, range(argument[0], argument[1] + 1))
+            else:
+                return None
+        return values
 
-def _has_cases(tree: Any) -> bool:
-    return (values := _values(tree)) is None or any(value.swapcase() != value for value in values)
+    def _has_cases(self, tree: Any) -> bool:
+        return (values := self.values(tree)) is None or any(value.swapcase() != value for value in values)

@@ -16,7 +16,7 @@ def mutants(texts: Sequence[str], literals: Sequence[str], count: int, seed: int
     """
     chance = random.Random(seed)
     seen = set(texts)
-    pieces = [*literals, *_STRANGE, *{character for text in texts[:1000] for character in text}]
+    pieces = [*literals, *_STRANGE, *sorted({character for text in texts[:1000] for character in text})]
     for _ in range(20 * count):
         if count == 0:
             return

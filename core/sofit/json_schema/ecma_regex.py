@@ -7,11 +7,9 @@ stands for a set inside a set, which characters may be escaped. Source: ECMA-262
 import re
 from dataclasses import dataclass
 
-_Ranges = tuple[tuple[int, int], ...]
-"""Code points, both ends included."""
+from sofit.grammar.nfa import Characters, complement, union
 
-_LAST = 0x10FFFF
-_SETS: dict[str, _Ranges] = {
+_SETS: dict[str, Characters] = {
     "d": ((0x30, 0x39),),
     "w": ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A)),
     "s": (
@@ -30,7 +28,7 @@ _WORD = "[0-9A-Z_a-z]"
 class _Item:
     """What stands in a set: a character or a class."""
 
-    ranges: _Ranges
+    ranges: Characters
     is_dash: bool = False
 
     @property
@@ -72,7 +70,7 @@ def translate(expression: str) -> Pattern:
             one, index = _group(expression, index)
             other = one
         elif character == ".":
-            one = other = _ranges(_complement(_LINE_ENDS))
+            one = other = _ranges(complement(_LINE_ENDS))
             index += 1
         elif character == "$":
             one, other, index = r"\Z", "$", index + 1
@@ -120,12 +118,12 @@ def _escape(expression: str, index: int) -> tuple[str, str, int]:
     return _ranges(ranges), _ranges(ranges), end
 
 
-def _escaped_characters(expression: str, index: int) -> tuple[_Ranges, int]:
+def _escaped_characters(expression: str, index: int) -> tuple[Characters, int]:
     """Returns what an escape that stands for characters stands for, and where it ends."""
     letter = expression[index + 1 : index + 2]
     if letter.lower() in _SETS and letter:
         ranges = _SETS[letter.lower()]
-        return (ranges if letter.islower() else _complement(ranges)), index + 2
+        return (ranges if letter.islower() else complement(ranges)), index + 2
     if letter in _CONTROLS and letter:
         return _single(ord(_CONTROLS[letter])), index + 2
     for form in (r"x([0-9A-Fa-f]{2})", r"u([0-9A-Fa-f]{4})", r"u\{([0-9A-Fa-f]{1,6})\}"):
@@ -159,12 +157,12 @@ def _set(expression: str, index: int) -> tuple[str, int]:
         raise UnknownSyntax(f"the set at character {start + 1} of the expression {expression!r} has no end")
     ranges = _join(items, expression)
     if is_negated:
-        ranges = _complement(ranges)
+        ranges = complement(ranges)
     # An empty set matches nothing, its complement anything.
     return (_ranges(ranges) if ranges else "(?!)"), index + 1
 
 
-def _join(items: list[_Item], expression: str) -> _Ranges:
+def _join(items: list[_Item], expression: str) -> Characters:
     """Makes ranges of the items of a set; a dash between two characters makes one of them, any other stands for itself."""
     ranges: list[tuple[int, int]] = []
     index = 0
@@ -180,7 +178,7 @@ def _join(items: list[_Item], expression: str) -> _Ranges:
                 continue
         ranges += item.ranges
         index += 1
-    return _merge(ranges)
+    return union([tuple(ranges)])
 
 
 def _group(expression: str, index: int) -> tuple[str, int]:
@@ -201,30 +199,11 @@ def _repeat(expression: str, index: int) -> tuple[str, int]:
     return (found.group(), found.end()) if found else (r"\{", index + 1)
 
 
-def _single(code_point: int) -> _Ranges:
+def _single(code_point: int) -> Characters:
     return ((code_point, code_point),)
 
 
-def _merge(ranges: list[tuple[int, int]]) -> _Ranges:
-    merged: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1] = merged[-1][0], max(high, merged[-1][1])
-        else:
-            merged.append((low, high))
-    return tuple(merged)
-
-
-def _complement(ranges: _Ranges) -> _Ranges:
-    gaps, following = [], 0
-    for low, high in ranges:
-        if following < low:
-            gaps.append((following, low - 1))
-        following = high + 1
-    return (*gaps, (following, _LAST)) if following <= _LAST else tuple(gaps)
-
-
-def _ranges(ranges: _Ranges) -> str:
+def _ranges(ranges: Characters) -> str:
     """Writes a set by code points, surrogates left out: neither dialect can hold them in a text."""
     parts = []
     for low, high in ranges:

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from sofit.errors import SofitError, nearest
+from sofit.errors import SofitError
 from sofit.grammar.engine import ByteMatcher
 from sofit.grammar.flaw import Flaw
 from sofit.grammar.grammar import Grammar
 from sofit.grammar.problem import SCHEMA_VIOLATION, Problem
 from sofit.grammar.recogniser import Recogniser
+from sofit.json_schema.diagnosis import describe
 from sofit.json_schema.dialects import Schema, asserts_formats, reads_punycode, rewrite, validator_class
 from sofit.json_schema.ecma_regex import UnknownSyntax, translate
 from sofit.json_schema.formats import DESCRIBED, has_format
 from sofit.json_schema.hostnames import is_hostname, is_international_hostname
-from sofit.json_schema.json_text import JSON, read_json, span_of
+from sofit.json_schema.json_text import JSON, depth, read_json
 from sofit.json_schema.masks import Masks, make_masks, parts
 from sofit.json_schema.spelling import spell, spell_in_order
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_LONGEST_MESSAGE = 300
+_DEEP = 20
+"""How deep a text may nest so that only a schema without end can make its check end by recursion."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -106,7 +109,10 @@ class JsonSchemaGrammar(Grammar):
             value = read_json(text)
         except ValueError:
             return False
-        return self._guarded(lambda: self._validator.is_valid(value))
+        try:
+            return self._guarded(text, lambda: self._validator.is_valid(value))
+        except _TooDeep:
+            return False
 
     def problem(self, text: str) -> Problem | None:
         """Says where a text is no JSON, or which element the schema does not describe; None where neither is so."""
@@ -116,8 +122,11 @@ class JsonSchemaGrammar(Grammar):
             value = read_json(text)
         except ValueError as error:
             return JSON.problem(text) or Problem.at(text, 0, SCHEMA_VIOLATION, f"The output cannot be read: {error}.")
-        error = self._guarded(lambda: best_match(self._validator.iter_errors(value)))
-        return None if error is None else _describe(text, error)
+        try:
+            error = self._guarded(text, lambda: best_match(self._validator.iter_errors(value)))
+        except _TooDeep:
+            return Problem.at(text, 0, SCHEMA_VIOLATION, "The output nests too deep to be checked.")
+        return None if error is None else describe(text, value, error)
 
     def value(self, text: str) -> Any:
         """Returns the value of an output.
@@ -166,9 +175,9 @@ class JsonSchemaGrammar(Grammar):
 
         def change(part: Schema, pointer: str) -> Schema:
             if isinstance(part.get("pattern"), str):
-                part["pattern"] = _python(part["pattern"])
+                part["pattern"] = _Expression(part["pattern"])
             if isinstance(part.get("patternProperties"), Mapping):
-                part["patternProperties"] = {_python(key): value for key, value in part["patternProperties"].items()}
+                part["patternProperties"] = {_Expression(key): value for key, value in part["patternProperties"].items()}
             return part
 
         # A registry of its own, so that no reference is looked up on the network.
@@ -176,15 +185,36 @@ class JsonSchemaGrammar(Grammar):
         exact = validators.extend(validator_class(self.schema), {"multipleOf": _multiple_of})
         return exact(rewrite(self.schema, change), registry=REGISTRY, format_checker=checker)
 
-    def _guarded(self, ask: Callable[[], _T]) -> _T:
+    def _guarded(self, text: str, ask: Callable[[], _T]) -> _T:
         from referencing.exceptions import Unresolvable
 
         try:
             return ask()
         except RecursionError as error:
-            raise SofitError("The JSON Schema refers to itself without end, or the output nests too deep.") from error
+            # One output must not end the judging of many.
+            if depth(text) > _DEEP:
+                raise _TooDeep from error
+            raise SofitError("The JSON Schema refers to itself without end.") from error
         except Unresolvable as error:
             raise SofitError(f"The JSON Schema refers to what is not in it: {error}.") from error
+
+
+class _TooDeep(Exception):
+    """The output nests deeper than the schema can be followed."""
+
+
+class _Expression(str):
+    """An expression as Python reads it, which messages show as the schema has it."""
+
+    _original: str
+
+    def __new__(cls, original: str) -> "_Expression":
+        self = super().__new__(cls, _python(original))
+        self._original = original
+        return self
+
+    def __repr__(self) -> str:
+        return repr(self._original)
 
 
 def _without_nulls(value: Any, kept: Set[str]) -> Any:
@@ -237,32 +267,3 @@ def _is_expression(text: str) -> bool:
     except UnknownSyntax:
         return False
     return True
-
-
-def _describe(text: str, error: "ValidationError") -> Problem:
-    """Returns the error at its place in the text, with what the schema has there."""
-    value: Any = error.validator_value
-    instance: Any = error.instance
-    expected: tuple[str, ...] = ()
-    name: str | None = None
-    if error.validator == "type":
-        expected = (value,) if isinstance(value, str) else tuple(value)
-    elif error.validator in ("enum", "const"):
-        values = value if error.validator == "enum" else [value]
-        expected = tuple(json.dumps(one, ensure_ascii=False) for one in values)
-    elif error.validator == "required":
-        expected = tuple(json.dumps(key, ensure_ascii=False) for key in value if key not in instance)
-    elif error.validator == "additionalProperties" and isinstance(error.schema, Mapping):
-        known = error.schema.get("properties", {})
-        expected = tuple(json.dumps(key, ensure_ascii=False) for key in known)
-        name = next((key for key in instance if key not in known), None)
-    start, end = span_of(text, list(error.absolute_path), name)
-    found = text[start:end]
-    # Without their quotation marks, which all names share.
-    names = {text.strip('"'): text for text in expected}
-    is_choice = error.validator in ("enum", "const", "additionalProperties")
-    suggestion = names.get(nearest(found.strip('"'), names) or "") if is_choice else None
-    said = error.message if len(error.message) <= _LONGEST_MESSAGE else error.message[:_LONGEST_MESSAGE] + "…"
-    place = error.json_path + (f".{name}" if name is not None else "")
-    message = f"{place}: {said}.{f' Did you mean {suggestion}?' if suggestion else ''}"
-    return Problem.at(text, start, SCHEMA_VIOLATION, message, found=found, expected=expected, suggestion=suggestion)
