@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sofit.cli.options import PluginFiles
+from sofit.cli.options import PluginFiles, load
 from sofit.errors import SofitError
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def validate(
         id_field=id_field,
         stdin_filename=stdin_filename,
     )
+    if output_file is not None and any(source.path and source.path.resolve() == output_file.resolve() for source in sources):
+        raise SofitError(f"{output_file} is read as outputs. Give --output-file another place.")
     mode = Mode(
         rewrite="fix" if fix else "diff" if diff else "no",
         unsafe_fixes=unsafe_fixes,
@@ -114,15 +116,12 @@ def _codes(options: list[str] | None) -> list[str]:
 def _judge(
     grammar: str | None, task: str | None, data: str | None, split: str, files: list[str], select: list[str], ignore: list[str]
 ) -> "Judge | JudgeByExample":
-    from sofit.plugins import load_plugins
     from sofit.task import make_task
     from sofit.validation.judge import Judge, JudgeByExample
 
     if grammar is None and task is None:
         raise SofitError("Say what the outputs must be: --grammar NAME or FILE, or --task NAME.")
-    plugins = load_plugins(files)
-    for warning in plugins.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+    plugins = load(files)
     if task is not None:
         chosen = make_task(plugins.task(task), {} if data is None else {"data": data})
         if grammar is None and chosen.grammar is None:
@@ -190,6 +189,6 @@ def _closed_pipe_is_no_error() -> Iterator[None]:
 def _exit_code(result: "Result", min_valid: float | None, exit_zero: bool) -> int:
     if result.failures:
         return _FAILED
-    rate = result.summary.rate or 0.0
+    rate = 1.0 if result.summary.rate is None else result.summary.rate
     is_good = result.invalid == 0 if min_valid is None else rate >= min_valid
     return 0 if is_good or exit_zero else _INVALID
