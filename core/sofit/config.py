@@ -9,7 +9,7 @@ from sofit.precision import parse_precision
 
 
 class Section(BaseModel):
-    """A part of the configuration. Each attribute's docstring is its documentation everywhere: help, errors, docs/config.md."""
+    """A part of the configuration. Each attribute's docstring documents it everywhere: help, errors, docs/config-keys.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
 

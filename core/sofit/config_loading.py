@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 from pydantic import ValidationError
 
-from sofit.config import Config
+from sofit.config import Config, MixturePartConfig
 from sofit.config_reference import Key, keys
 from sofit.errors import SofitError, did_you_mean
 
@@ -155,6 +155,11 @@ def _explain(tree: _Tree, known: Mapping[Path, Key], detail: "ErrorDetails") -> 
     path = tuple(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"{tree.place(path)}: unknown key {'.'.join(path)!r}.{_nearest_key(path, known)}"
+    if path[0] == "mixture" and len(path) > 1:
+        place = tree.place(path if path in tree.places else path[:-1])
+        if detail["type"] == "missing":
+            return f"{place}: {'.'.join(path)} is missing. Each part of a mixture needs it."
+        return f"{place}: {'.'.join(path)}: {detail['msg']}. Got {detail['input']!r}."
     while path not in known:  # A fault inside a list or mapping is that key's fault.
         path = path[:-1]
     found: Any = tree.values
@@ -169,6 +174,8 @@ def _explain(tree: _Tree, known: Mapping[Path, Key], detail: "ErrorDetails") -> 
 def _nearest_key(path: Path, known: Mapping[Path, Key]) -> str:
     """Names the key that was meant: one of the same section, else one of the same name in another."""
     siblings = sorted(other[-1] for other in known if other[:-1] == path[:-1])
+    if path[0] == "mixture" and len(path) == len(("mixture", "PART", "KEY")):
+        siblings = sorted(MixturePartConfig.model_fields)
     if hint := did_you_mean(path[-1], siblings):
         return hint
     namesakes = [key.name for other, key in known.items() if other[-1] == path[-1]]

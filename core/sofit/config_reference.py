@@ -1,4 +1,4 @@
-"""What the configuration's keys mean, said once: for error messages, `sofit config`, config.yaml and docs/config.md."""
+"""What the configuration's keys mean, said once: for error messages, `sofit config`, config.yaml and docs/config-keys.md."""
 
 import textwrap
 import types
@@ -64,7 +64,7 @@ def as_yaml(config: Config, header: str = "") -> str:
 
 
 def as_markdown() -> str:
-    """Returns the table of all keys that docs/config.md holds."""
+    """Returns the table of all keys that docs/config-keys.md holds."""
     rows = ["| key | what it may be | default | meaning |", "| --- | --- | --- | --- |"]
     for key in keys():
         kind = key.kind if key.section is None else "a section"

@@ -39,7 +39,8 @@ class Plugins:
             SofitError: there is none; lists those there are.
         """
         if name not in self.tasks:
-            raise SofitError(f"No task is called {name!r}. {_installed(self.tasks)}.{did_you_mean(name, self.tasks)}")
+            hint = did_you_mean(name, self.tasks) or " One in a file needs --plugin FILE."
+            raise SofitError(f"No task is called {name!r}. {_installed(self.tasks)}.{hint}")
         return self.tasks[name]
 
     def make_task(self, config: "Config") -> Task:
@@ -107,9 +108,13 @@ def load_plugins(files: Sequence[str | Path] = ()) -> Plugins:
         except Exception as error:  # A stranger's code: whatever it raises must not take the command line down.
             reason = f"{type(error).__name__}: {error}"
             plugins.warnings.append(f"Plugin {entry_point.name!r} of {distribution} does not load and is left out: {reason}")
-    for file in files:
+    # The configuration and --plugin may name one file in two ways.
+    for file in {Path(file).resolve(): file for file in reversed(files)}.values():
         try:
-            _register(plugins, _load_file(Path(file)), str(file))
+            module = _load_file(Path(file))
+            _register(plugins, module, str(file))
+            if not plugins.manager.get_hookcallers(module):
+                raise SofitError(f"Plugin {file} has no hook. Mark its functions with @sofit.hookimpl, as sofit_register_tasks.")
         except SofitError:
             raise
         except Exception as error:

@@ -99,6 +99,13 @@ def error(result: subprocess.CompletedProcess[str]) -> str:
         ),
         (["eval", "--top-p", "0"], "command line: evaluation.top_p must be a number above 0, at most 1. Got 0."),
         (["generate", "--seed", "3", "x"], "--top-p and --seed decide what is drawn, and at temperature 0 nothing is."),
+        (["data", "export", "."], "Cannot write .: it is a folder."),
+        (["validate", "x", "--grammar", "viggo", "--data", "demo"], "--data and --set concern a task"),
+        (["validate", "x", "--task", "viggo", "--data", "demo"], "--data is read where each example has its own grammar."),
+        (["validate", "x", "--task", "sql", "--set", "task_options.skemas=x"], "Task 'sql' has no option 'skemas'."),
+        (["grammar", "check", "sql", "--set", "task_options.skemas=x"], "Task 'sql' has no option 'skemas'."),
+        (["validate", "x", "--grammar", "viggo", "--min-valid", "0.5", "--max-errors", "1"], "--min-valid needs all outputs"),
+        (["validate", "x", "--grammar", "viggo", "--statistics", "--output-format", "json"], "--statistics is text"),
         (["generate", "-"], "The standard input holds no text"),
         (["generate", "-", "text"], "Give texts, or - for the standard input, not both."),
     ],
@@ -185,10 +192,11 @@ def test_a_run_folder_as_the_model_brings_the_settings_of_the_run(sofit: Sofit, 
 
 def test_the_printed_settings_are_those_of_the_options(sofit: Sofit, tmp_path: Path):
     (tmp_path / "settings.yaml").write_text("trainer: {seed: 1, train_batch_size: 2}\nlora: {r: 4}\n")
-    options = ["--config", "settings.yaml", "--set", "trainer.seed=7", "--data", "my_data", "--method", "lora"]
+    options = ["--config", "settings.yaml", "--set", "trainer.seed=7", "--data", "my_data", "--method", "lora", "--steps", "5"]
     result = sofit("config", *options)
     config = Config.model_validate(yaml.safe_load(result.stdout))
     assert config.lora is not None
+    assert config.trainer.num_train_steps == 5
     assert (config.trainer.seed, config.trainer.train_batch_size, config.data, config.lora.r) == (7, 2, "my_data", 4)
     assert "# Examples in one step." in result.stdout
     assert (result.returncode, result.stderr) == (0, "")
@@ -214,6 +222,17 @@ def test_exported_rows_have_an_instruction_an_input_and_an_output(sofit: Sofit, 
     exported = [json.loads(line) for line in again.stdout.splitlines()]
     assert len(exported) == 1080  # A tenth of a single file is held out.
     assert all(row in rows for row in exported)
+    assert "is among the data to export" in error(
+        sofit("data", "export", "--task", "viggo", "--data", "train.jsonl", "train.jsonl")
+    )
+    assert len((tmp_path / "train.jsonl").read_text().splitlines()) == 1200
+
+
+def test_outputs_that_are_judged_by_the_demo_set_are_told_so(sofit: Sofit, tmp_path: Path):
+    (tmp_path / "out.jsonl").write_text('{"id": "validation-0", "output": "SELECT"}\n')
+    result = sofit("validate", "out.jsonl", "--task", "sql", "--statistics")
+    assert result.returncode == 1
+    assert result.stderr.startswith("warning: without --data the outputs are taken for those of the task's demo set.")
 
 
 @pytest.mark.parametrize(

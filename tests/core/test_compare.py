@@ -56,6 +56,20 @@ def test_the_table_has_the_numbers_of_the_page(runs: Path) -> None:
     assert ["overall_accuracy", "0.970", "0.990", "0.950", "0.990"] in [line.split() for line in text.splitlines()]
 
 
+def test_scores_on_other_examples_are_marked(runs: Path) -> None:
+    other = json.loads((runs / "base.json").read_text())
+    for evaluation in other["evaluations"]:
+        evaluation["n"] = 20
+    other["data"]["source"] = "somewhere/other.jsonl"
+    (runs / "other.json").write_text(json.dumps(other))
+    code, text = compare(runs / "base.json", runs / "other.json", "--format", "markdown")
+    assert code == 0
+    rows = {cells[0]: cells[1:] for line in text.splitlines() if (cells := [cell.strip() for cell in line.split("|")[1:-1]])}
+    assert rows["data"][::2] == [Path(json.loads((runs / "base.json").read_text())["data"]["source"]).name, "other.jsonl"]
+    assert rows["examples"][::2] == ["validation, 714", "validation, 20"]
+    assert "| data" not in compare(runs / "full", runs / "lora", "--format", "markdown")[1]
+
+
 def test_runs_of_the_same_name_are_told_apart(runs: Path) -> None:
     (runs / "later").mkdir()
     (runs / "full").rename(runs / "later" / "lora")

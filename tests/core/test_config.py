@@ -156,10 +156,22 @@ def test_a_setting_without_a_value_is_refused():
             "trainer:\n  wandb:\n    projekt: x",
             "settings.yaml:3: unknown key 'trainer.wandb.projekt'. Did you mean 'project'?",
         ),
+        (
+            "mixture:\n  games:\n    task: viggo\n    wieght: 2",
+            "settings.yaml:4: unknown key 'mixture.games.wieght'. Did you mean 'weight'?",
+        ),
+        (
+            "mixture:\n  a: {task: viggo}\n  b: {weight: 2}",
+            "settings.yaml:3: mixture.b.task is missing. Each part of a mixture needs it.",
+        ),
+        (
+            "mixture:\n  a:\n    task: viggo\n    weight: 0",
+            "settings.yaml:4: mixture.a.weight: Input should be greater than 0. Got 0.",
+        ),
         ("learning_rate: 1", "settings.yaml:1: unknown key 'learning_rate'. Did you mean 'optimizer.learning_rate'?"),
     ],
 )
-def test_an_unknown_key_is_named_with_its_line_and_the_nearest_key(load: Load, text: str, message: str):
+def test_a_wrong_key_is_named_with_its_line_and_the_nearest_key(load: Load, text: str, message: str):
     assert refusal(load, text) == message
 
 

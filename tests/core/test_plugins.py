@@ -140,6 +140,17 @@ def test_a_file_and_a_distribution_with_the_same_task_are_an_error_that_names_bo
     assert error_of(file) == f"Both sofit-jax and {file} register a task called 'viggo'. Uninstall or rename one of them."
 
 
+def test_a_file_that_is_named_twice_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = write(tmp_path, TASK.format(class_name="Letters", name="letters"))
+    monkeypatch.chdir(tmp_path)
+    assert "letters" in load_plugins([file, file.name, f"./{file.name}"]).tasks
+
+
+def test_a_file_without_a_hook_is_an_error(tmp_path: Path):
+    file = write(tmp_path, "def sofit_register_tasks(register):\n    pass\n")
+    assert error_of(file) == f"Plugin {file} has no hook. Mark its functions with @sofit.hookimpl, as sofit_register_tasks."
+
+
 def test_a_misspelt_hook_is_an_error_that_names_it(tmp_path: Path):
     file = write(tmp_path, "import sofit\n@sofit.hookimpl\ndef sofit_register_task(register):\n    pass\n")
     assert "unknown hook 'sofit_register_task'" in error_of(file)

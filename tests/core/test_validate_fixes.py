@@ -6,7 +6,13 @@ import stat
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 from validated import GOOD, run, write
+
+from sofit.cli.validate import validate
+
+CALL = "inform(name[Portal])"
 
 
 def test_safe_fixes_take_off_what_surrounds_an_output_and_touch_no_other_byte(tmp_path: Path):
@@ -27,6 +33,36 @@ def test_safe_fixes_take_off_what_surrounds_an_output_and_touch_no_other_byte(tm
     assert [line.split(": ")[1][:6] for line in result.stdout.splitlines()] == ["SOF001", "SOF006", "SOF001"]
     assert "5 fixed" in result.stderr
     assert result.exit_code == 1, "three are left"
+
+
+@pytest.mark.parametrize(
+    ("name", "around", "wrong", "right"),
+    [
+        ("numbers.jsonl", '{"n":1e400,"m":1234567890.12345678901,"a":1,"a":2,"output":%s}', f'" {CALL}"', f'"{CALL}"'),
+        ("escapes.jsonl", r'{"a":"\ud83d \udcff é","output" : %s ,"b":[{"output":" x"}]}', f'"{CALL} "', f'"{CALL}"'),
+        ("twice.jsonl", '{"output":" x", "output": %s}\r\n', rf'"{CALL}\n"', f'"{CALL}"'),
+        ("mark.jsonl", "\ufeff %s", f'" {CALL}"', f'"{CALL}"'),
+        ("breaks.csv", 'output,note\r\n%s,"x\ry"\r\n', f"{CALL} ", CALL),
+        ("quoted.csv", 'id,output,note\n"a,\nb",%s,""\n', f'"{CALL} "', CALL),
+        ("blank.csv", '\ufeff\n"output","id"\n%s,c\n', f" {CALL}", CALL),
+        ("long.csv", "output,note\n%s," + "x" * 200_000, f" {CALL}", CALL),
+    ],
+)
+def test_a_fix_leaves_every_byte_beside_the_output(tmp_path: Path, name: str, around: str, wrong: str, right: str):
+    path = tmp_path / name
+    path.write_bytes((around % wrong).encode())
+    assert run(path, "--fix").exit_code == 0
+    assert path.read_bytes().decode() == around % right
+
+
+def test_a_fix_is_none_where_it_would_make_two_outputs_of_one(tmp_path: Path):
+    grammar = tmp_path / "g.lark"
+    grammar.write_text('start: "a" "\\n" "b"\n', encoding="utf-8")
+    path = write(tmp_path / "out.txt", ["ab"])
+    app = typer.Typer()
+    app.command()(validate)
+    result = CliRunner().invoke(app, [str(path), "--grammar", str(grammar), "--fix", "--unsafe-fixes"])
+    assert (result.exit_code, path.read_text(encoding="utf-8")) == (1, "ab\n")
 
 
 def test_a_fixed_output_is_not_scored_as_the_models_own(tmp_path: Path):
@@ -64,9 +100,10 @@ def test_unsafe_fixes_write_what_was_meant_or_leave_the_output_alone(tmp_path: P
 
 
 def test_a_diff_shows_the_fix_and_changes_nothing(tmp_path: Path):
-    path = write(tmp_path / "out.txt", [GOOD, GOOD + " ", GOOD])
+    path = write(tmp_path / "my out.txt", [GOOD, GOOD + " ", GOOD])
     before = path.read_bytes()
     result = run(path, "--diff")
+    assert result.stdout.splitlines()[0] == f"--- {path}\t", "a blank would end the name"
     assert result.stdout.splitlines()[2:] == ["@@ -2,1 +2,1 @@", f"-{GOOD} ", f"+{GOOD}"]
     assert path.read_bytes() == before
     assert result.exit_code == 1
@@ -91,6 +128,9 @@ def test_a_link_stays_a_link_when_its_file_is_fixed(tmp_path: Path):
 def test_a_file_that_breaks_half_way_is_not_replaced(tmp_path: Path):
     path = write(tmp_path / "out.jsonl", [json.dumps({"output": GOOD + " "}), "{broken"])
     before = path.read_bytes()
-    assert run(path, "--fix").exit_code == 2
+    result = run(path, "--fix")
+    assert result.exit_code == 2
+    assert " 1 fixed." not in result.stderr, "nothing was written"
+    assert "1 of its outputs could be fixed" in result.stderr
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]

@@ -19,6 +19,7 @@ def test_an_empty_file_fails_unless_it_is_allowed(tmp_path: Path):
     assert result.stderr.startswith("error: ")
     assert "holds no output" in result.stderr
     assert run(path, "--allow-empty").exit_code == 0
+    assert run(path, "--allow-empty", "--min-valid", "0.9").exit_code == 0
 
 
 def test_a_broken_file_fails_and_the_others_are_judged_all_the_same(tmp_path: Path):
@@ -81,6 +82,42 @@ def test_folders_are_searched_and_the_standard_input_is_read(tmp_path: Path):
     result = run("-", "--stdin-filename", "made.jsonl", "--output-format", "concise", stdin=b'{"output": "x"}\n')
     assert result.stdout.startswith("made.jsonl:1:1: SOF001 ")
     assert run("-", stdin=GOOD.encode()).exit_code == 0
+
+
+def test_a_file_of_outputs_is_never_written_over_by_the_findings(tmp_path: Path):
+    path = write(tmp_path / "out.txt", [GOOD])
+    with pytest.raises(SofitError, match="is read as outputs"):
+        run(tmp_path, "--output-file", path)
+    assert path.read_text(encoding="utf-8") == GOOD + "\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x" * 300], "is no file: File name too long"),
+        (["out.txt", "--field", "call"], "name fields of JSONL and CSV"),
+        (["out.txt", "--stdin-filename", "a.csv"], "which is not read"),
+    ],
+)
+def test_what_cannot_be_done_as_asked_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+):
+    write(tmp_path / "out.txt", [GOOD])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SofitError, match=message):
+        run(*arguments)
+
+
+def test_a_column_that_is_there_twice_and_bytes_that_cannot_be_read_are_named(tmp_path: Path):
+    path = write(tmp_path / "out.csv", ["output,id,output", "x,1,y"])
+    assert "2 columns are called 'output'" in run(path).stderr
+    assert "Cannot read /proc/self/mem: " in run("/proc/self/mem", "--format-in", "lines").stderr
+
+
+def test_what_was_left_unread_is_told(tmp_path: Path):
+    files = [write(tmp_path / name, ["x"]) for name in ("a.txt", "b.txt")]
+    result = run(*files, "--max-errors", "1", "--output-format", "json")
+    assert json.loads(result.stdout)["summary"]["complete"] is False
 
 
 PLUGIN = '''

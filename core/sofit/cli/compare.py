@@ -31,4 +31,4 @@ def compare(
     elif output_format == "markdown":
         typer.echo(f"{comparison.title}\n\n{comparison.as_markdown()}")
     else:
-        show_scores(comparison, is_demo=any(result["data"]["demo"] for result in results.values()))
+        show_scores(comparison, is_demo=all(result["data"]["demo"] for result in results.values()))

@@ -58,6 +58,8 @@ def evaluate(
     from sofit.outputs import JsonLines, as_json, evaluation_entry, prediction_entries, tabulate, write_text
 
     asked = loaded.evaluation
+    if predictions is not None:
+        write_text(predictions, "")  # A path that cannot be written is an error now, not after the generation.
     with GenerationProgress() as shown:
 
         def show(progress: "EvaluationProgress") -> None:
@@ -68,7 +70,6 @@ def evaluate(
         )
     entries = [evaluation_entry(report) for report in reports]
     if predictions is not None:
-        write_text(predictions, "")
         for report in reports:
             JsonLines(predictions).append(prediction_entries(report))
     chosen = plugins.make_task(loaded)

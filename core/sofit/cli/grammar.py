@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sofit.cli.options import Data, PluginFiles, Task
+from sofit.cli.options import Data, PluginFiles, Settings, Task, configure, load
 from sofit.errors import SofitError
 
 if TYPE_CHECKING:
     from sofit.grammar import Grammar
     from sofit.grammar_check import CheckReport
-    from sofit.plugins import Plugins
 
 app = typer.Typer(no_args_is_help=True, help="Work with grammars.")
 
@@ -29,6 +28,7 @@ def check(
     ],
     task: Task = None,
     data: Data = None,
+    settings: Settings = None,
     plugin: PluginFiles = None,
     mutants: Annotated[
         int, typer.Option(min=0, help="Damaged targets of which both engines must give the same verdict.")
@@ -41,13 +41,9 @@ def check(
     Exit code 0: it can. 1: it has flaws, which are listed. 2: it cannot be read.
     """
     from sofit.grammar_check import check_grammar
-    from sofit.plugins import load_plugins
 
-    plugins = load_plugins(plugin or ())
-    for warning in plugins.warnings:
-        typer.echo(f"warning: {warning}", err=True)
     has_flaws = False
-    for chosen, targets, share in _grammars(plugins, name, task, data):
+    for chosen, targets, share in _grammars(name, task, data, settings, plugin):
         counts = {"mutant_count": math.ceil(mutants * share), "walk_count": math.ceil(walks * share)}
         report = check_grammar(chosen, targets, **counts, seed=seed)
         typer.echo(_describe(chosen, report))
@@ -56,21 +52,22 @@ def check(
 
 
 def _grammars(
-    plugins: "Plugins", name: str, task_name: str | None, data: str | None
+    name: str, task_name: str | None, data: str | None, settings: list[str] | None, plugin: list[str] | None
 ) -> "Iterator[tuple[Grammar, list[tuple[str, str]], float]]":
     """Yields each grammar to check, with the task's targets in it, and its share of all targets."""
     from sofit.grammar_check import targets_by_grammar
-    from sofit.task import make_task
 
+    plugins = load(plugin or ())
     if task_name is None and name in plugins.tasks:
         task_name = name
     if task_name is None:
         grammar = plugins.grammar(name)
-        if data is not None:
-            raise SofitError("--data is read by a task. Name it with --task.")
+        if data is not None or settings:
+            raise SofitError("--data and --set concern a task. Name it with --task.")
         yield grammar, [], 1.0
         return
-    task = make_task(plugins.task(task_name), {} if data is None else {"data": data})
+    loaded, plugins = configure(config=None, settings=settings, plugin=plugin, overrides={"task": task_name, "data": data})
+    task = plugins.make_task(loaded)
     targets = targets_by_grammar(task)
     count = sum(map(len, targets.values()))
     if name in plugins.grammars or name not in plugins.tasks:

@@ -41,6 +41,13 @@ Constrained = Annotated[
     bool | None,
     typer.Option("--constrained/--no-constrained", help="Let the grammar choose among the model's tokens, or not."),
 ]
+Steps = Annotated[int | None, typer.Option("--steps", help="How many steps to train (trainer.num_train_steps).")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Examples in one step (trainer.train_batch_size).")]
+Seed = Annotated[int | None, typer.Option("--seed", help="What chance starts from (trainer.seed).")]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", metavar="FOLDER", help="The run folder, or an fsspec address; by default runs/TASK-METHOD-NUMBER."),
+]
 Temperature = Annotated[
     float | None,
     typer.Option("--temperature", help="How freely tokens are drawn: 0 takes the likeliest one, and is the default."),
@@ -128,6 +135,30 @@ def configure_for_model(
     if has_drawing_options and loaded.evaluation.temperature == 0:
         raise SofitError("--top-p and --seed decide what is drawn, and at temperature 0 nothing is. Give --temperature too.")
     return loaded, plugins
+
+
+def for_training(
+    *,
+    task: str | None,
+    data: str | None,
+    model: str | None,
+    steps: int | None,
+    batch_size: int | None,
+    seed: int | None,
+    constrained: bool | None,
+    out: str | None,
+) -> dict[str, Any]:
+    """Returns the options of a training by configuration key."""
+    return {
+        "task": task,
+        "data": data,
+        "model": model,
+        "trainer.num_train_steps": steps,
+        "trainer.train_batch_size": batch_size,
+        "trainer.seed": seed,
+        "evaluation.constrained": constrained,
+        "out": out,
+    }
 
 
 def drawing(temperature: float | None, top_p: float | None, seed: int | None) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import typer
 from sofit.cli import options
 from sofit.cli.tables import show_columns
 
+_MOST_SHOWN = 40
+
 
 def tasks(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show the options of this task.")] = None,
@@ -22,7 +24,7 @@ def tasks(
     task = plugins.task(name)
     typer.echo(f"{name}: {task.description}\n")
     fields = dataclasses.fields(task)
-    rows = [(field.name, repr(field.default), str(field.metadata.get("help", ""))) for field in fields]
+    rows = [(field.name, _shortened(repr(field.default)), str(field.metadata.get("help", ""))) for field in fields]
     show_columns([("OPTION", "DEFAULT", "MEANING"), *rows])
     typer.echo("\nSet an option with --set task_options.OPTION=VALUE, data also with --data.")
 
@@ -32,3 +34,7 @@ def grammars(plugin: options.PluginFiles = None) -> None:
     plugins = options.load(plugin or ())
     rows = [(name, plugins.origin("grammar", name)) for name in sorted(plugins.grammars)]
     show_columns([("GRAMMAR", "FROM"), *rows])
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}…"

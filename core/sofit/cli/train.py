@@ -25,14 +25,11 @@ def train(
     method: options.Method = None,
     config: options.ConfigFile = None,
     settings: options.Settings = None,
-    steps: Annotated[int | None, typer.Option("--steps", help="How many steps to train (trainer.num_train_steps).")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Examples in one step (trainer.train_batch_size).")] = None,
-    seed: Annotated[int | None, typer.Option(help="What chance starts from (trainer.seed).")] = None,
+    steps: options.Steps = None,
+    batch_size: options.BatchSize = None,
+    seed: options.Seed = None,
     constrained: options.Constrained = None,
-    out: Annotated[
-        str | None,
-        typer.Option(metavar="FOLDER", help="The run folder, or an fsspec address; by default runs/TASK-METHOD-NUMBER."),
-    ] = None,
+    out: options.Out = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")] = False,
     plugin: options.PluginFiles = None,
     allow_invalid_targets: Annotated[
@@ -94,16 +91,9 @@ def train(
     address = _address(coordinator, process_id, num_processes, distributed=distributed)
     if resume and config is None and out is not None:
         config = _config_of(out)
-    overrides = {
-        "task": task,
-        "data": data,
-        "model": model,
-        "trainer.num_train_steps": steps,
-        "trainer.train_batch_size": batch_size,
-        "trainer.seed": seed,
-        "evaluation.constrained": constrained,
-        "out": out,
-    }
+    overrides = options.for_training(
+        task=task, data=data, model=model, steps=steps, batch_size=batch_size, seed=seed, constrained=constrained, out=out
+    )
     loaded, plugins = options.configure(config=config, settings=settings, plugin=plugin, overrides=overrides, method=method)
     if dry_run:
         show_plan(

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sofit.cli.options import PluginFiles
+from sofit.cli.options import PluginFiles, Settings, configure, load
 from sofit.errors import SofitError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _INVALID, _FAILED = 1, 2
 
 
 FormatIn = Literal["text", "lines", "jsonl", "csv"]
+Split = Literal["train", "validation", "test"]
 OutputFormat = Literal["full", "concise", "json", "jsonl", "github", "sarif", "junit"]
 
 
@@ -32,7 +33,8 @@ def validate(
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Of a task with a grammar for each example: where the examples are.")
     ] = None,
-    split: Annotated[str, typer.Option(help="With --data: the split whose examples the records' ids name.")] = "validation",
+    split: Annotated[Split, typer.Option(help="With --data: the split whose examples the records' ids name.")] = "validation",
+    settings: Settings = None,
     plugin: PluginFiles = None,
     format_in: Annotated[
         FormatIn | None,
@@ -68,6 +70,10 @@ def validate(
     """
     if unsafe_fixes and not (fix or diff):
         raise SofitError("--unsafe-fixes changes what --fix and --diff do. Give one of them too.")
+    if max_errors is not None and min_valid is not None:
+        raise SofitError("--min-valid needs all outputs, and --max-errors stops reading. Give one of them.")
+    if statistics and output_format != "full":
+        raise SofitError(f"--statistics is text, and --output-format asks for {output_format}, which has them too. Give one.")
     if fix and diff:
         raise SofitError("--fix changes the files and --diff does not. Give one of them.")
     from sofit.validation.progress import progress_bar
@@ -75,7 +81,15 @@ def validate(
     from sofit.validation.run import validate as run
     from sofit.validation.sources import STDIN, find_sources
 
-    judge = _judge(grammar, task, data, split, plugin or [], _codes(select), _codes(ignore))
+    rules = {"select": _codes(select), "ignore": _codes(ignore)}
+    if task is not None:
+        judge = _judge_of_task(grammar, task, data, split, settings, plugin, **rules)
+    elif grammar is not None:
+        if data is not None or settings:
+            raise SofitError("--data and --set concern a task that has a grammar for each example. Name it with --task.")
+        judge = _judge_of_grammar(grammar, plugin, **rules)
+    else:
+        raise SofitError("Say what the outputs must be: --grammar NAME or FILE, or --task NAME.")
     sources = find_sources(
         paths,
         format_in=format_in,
@@ -83,6 +97,8 @@ def validate(
         id_field=id_field,
         stdin_filename=stdin_filename,
     )
+    if output_file is not None and any(source.path and source.path.resolve() == output_file.resolve() for source in sources):
+        raise SofitError(f"{output_file} is read as outputs. Give --output-file another place.")
     mode = Mode(
         rewrite="fix" if fix else "diff" if diff else "no",
         unsafe_fixes=unsafe_fixes,
@@ -111,33 +127,46 @@ def _codes(options: list[str] | None) -> list[str]:
     return [code.strip().upper() for option in options or [] for code in option.split(",") if code.strip()]
 
 
-def _judge(
-    grammar: str | None, task: str | None, data: str | None, split: str, files: list[str], select: list[str], ignore: list[str]
+def _judge_of_task(
+    grammar: str | None,
+    task: str,
+    data: str | None,
+    split: Split,
+    settings: list[str] | None,
+    plugin: list[str] | None,
+    *,
+    select: list[str],
+    ignore: list[str],
 ) -> "Judge | JudgeByExample":
-    from sofit.plugins import load_plugins
-    from sofit.task import make_task
+    """Judges by the rules of a task, and by its grammar or that of each example unless another is named."""
     from sofit.validation.judge import Judge, JudgeByExample
 
-    if grammar is None and task is None:
-        raise SofitError("Say what the outputs must be: --grammar NAME or FILE, or --task NAME.")
-    plugins = load_plugins(files)
-    for warning in plugins.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    if task is not None:
-        chosen = make_task(plugins.task(task), {} if data is None else {"data": data})
-        if grammar is None and chosen.grammar is None:
-            examples = {example.id: example for example in chosen.load(split)}
-            return JudgeByExample(chosen, examples, select, ignore)
-    elif data is not None:
-        raise SofitError("--data is read by a task that has a grammar for each example. Name it with --task.")
-    else:
-        # A task by the name of its grammar brings its rules.
-        has_task = grammar in plugins.tasks and plugins.tasks[grammar].grammar is plugins.grammar(grammar)
-        chosen = plugins.tasks[grammar]() if grammar is not None and has_task else None
-    language = plugins.grammar(grammar) if grammar is not None else chosen.grammar if chosen else None
-    assert language is not None, "a task without a grammar of its own was dealt with"
-    _ = language.recogniser  # A grammar that does not compile is an error before anything is read.
-    return Judge(language, chosen, select, ignore)
+    loaded, plugins = configure(config=None, settings=settings, plugin=plugin, overrides={"task": task, "data": data})
+    chosen = plugins.make_task(loaded)
+    language = chosen.grammar if grammar is None else plugins.grammar(grammar)
+    if language is not None:
+        if data is not None:
+            raise SofitError("--data is read where each example has its own grammar. Here one is for all: leave --data out.")
+        _ = language.recogniser  # A grammar that does not compile is an error before anything is read.
+        return Judge(language, chosen, select, ignore)
+    if data is None and chosen.is_demo:
+        typer.echo(
+            "warning: without --data the outputs are taken for those of the task's demo set. --data SOURCE says where their"
+            " examples are.",
+            err=True,
+        )
+    return JudgeByExample(chosen, {example.id: example for example in chosen.load(split)}, select, ignore)
+
+
+def _judge_of_grammar(grammar: str, plugin: list[str] | None, *, select: list[str], ignore: list[str]) -> "Judge":
+    from sofit.validation.judge import Judge
+
+    plugins = load(plugin or [])
+    language = plugins.grammar(grammar)
+    _ = language.recogniser
+    # A task by the name of its grammar brings its rules.
+    has_task = grammar in plugins.tasks and plugins.tasks[grammar].grammar is language
+    return Judge(language, plugins.tasks[grammar]() if has_task else None, select, ignore)
 
 
 def _report(output_format: OutputFormat | None, stream: IO[str], judge: "Judge | JudgeByExample") -> "Report":
@@ -190,6 +219,6 @@ def _closed_pipe_is_no_error() -> Iterator[None]:
 def _exit_code(result: "Result", min_valid: float | None, exit_zero: bool) -> int:
     if result.failures:
         return _FAILED
-    rate = result.summary.rate or 0.0
+    rate = 1.0 if result.summary.rate is None else result.summary.rate
     is_good = result.invalid == 0 if min_valid is None else rate >= min_valid
     return 0 if is_good or exit_zero else _INVALID

@@ -21,6 +21,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         SofitError: the file cannot be written.
     """
+    if path.is_dir():
+        raise SofitError(f"Cannot write {path}: it is a folder. Name a file.")
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("w", newline="\n", encoding="utf-8", errors=_ERRORS) as stream:

@@ -52,18 +52,23 @@ def compare_runs(results: Mapping[str, Mapping[str, Any]]) -> Comparison:
         raise SofitError(f"Only runs of one task can be compared: {of_tasks}.")
     columns: dict[str, Mapping[str, Any]] = {}
     trainings: list[Mapping[str, Any]] = []
+    sources: list[str] = []
     for name, result in zip(_short_names(list(results)), results.values(), strict=True):
         last = result["evaluations"][-1]
         for entry in result["evaluations"]:
             if (entry["when"], entry["step"]) == (last["when"], last["step"]):
                 columns[f"{name}, constrained" if entry["constrained"] else name] = entry
                 trainings.append(result.get("train", {}))
+                sources.append(Path(result["data"]["source"]).name)
     table = tabulate(columns)
     steps = tuple(str(training.get("steps", "–")) for training in trainings)
     minutes = tuple(f"{training['seconds'] / 60:.1f}" if "seconds" in training else "–" for training in trainings)
     peaks = [training.get("peak_memory_bytes") for training in trainings]
     memory = tuple("–" if peak is None else f"{peak / 1e9:.1f}" for peak in peaks)
-    more = (("training steps", steps), ("training minutes", minutes), ("peak memory, GB", memory))
+    measured = tuple(f"{entry['split']}, {entry['n']}" for entry in columns.values())
+    # Scores on other examples are no rivals, so the table says where they differ.
+    differing = [(name, cells) for name, cells in (("data", tuple(sources)), ("examples", measured)) if len(set(cells)) > 1]
+    more = (*differing, ("training steps", steps), ("training minutes", minutes), ("peak memory, GB", memory))
     return replace(table, rows=(*table.rows, *more))
 
 

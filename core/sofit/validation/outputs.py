@@ -5,9 +5,9 @@ So a file with some outputs changed is what was read, joined again.
 """
 
 import csv
-import io
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,7 +22,8 @@ DEFAULT_FIELDS = ("output", "prediction", "completion", "response", "text", "tar
 """Where a row's output is looked for, in this order, unless `--field` names the field."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_LINE_END = re.compile(rb"\r?\n\Z")
+_JSON_BLANK = re.compile(r"[ \t\r\n]*")
+_CSV_FIELD = re.compile(r'"(?:[^"]|"")*"|[^,\r\n]*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +162,11 @@ class Jsonl(_Rows):
             where = f"{file}:{line}"
             row = self._parse(raw, where)
             if isinstance(row, str):
-                yield Output(row, record, line, raw, partial(_rewrite_json, raw, None, None))
+                yield Output(row, record, line, raw, partial(_rewrite_json, raw, None))
             else:
                 name = self._name(row, where)
                 text = self._text(row, name, where)
-                yield Output(text, record, line, raw, partial(_rewrite_json, raw, row, name), self._id(row, where))
+                yield Output(text, record, line, raw, partial(_rewrite_json, raw, name), self._id(row, where))
 
     def _parse(self, raw: bytes, where: str) -> dict[str, Any] | str:
         try:
@@ -177,10 +178,34 @@ class Jsonl(_Rows):
         return row
 
 
-def _rewrite_json(raw: bytes, row: dict[str, Any] | None, name: str | None, text: str) -> bytes:
-    value = text if row is None else {**row, name: text}
-    end = _LINE_END.search(raw)
-    return encode(json.dumps(value, ensure_ascii=False)) + (end.group() if end else b"")
+def _rewrite_json(raw: bytes, name: str | None, text: str) -> bytes:
+    """Puts an output in the place of the one under `name`, or of the whole value, and leaves all other bytes as they are."""
+    line = decode(raw)
+    start, end = _value_span(line, name)
+    return encode(line[:start] + json.dumps(text, ensure_ascii=False) + line[end:])
+
+
+def _value_span(line: str, name: str | None) -> tuple[int, int]:
+    """Returns where a value stands in a line that is known to be JSON; of equal names the last, as JSON is read."""
+    read = json.JSONDecoder().raw_decode
+
+    def after_blank(place: int) -> int:
+        blank = _JSON_BLANK.match(line, place)
+        assert blank is not None, "it matches nothing, too"
+        return blank.end()
+
+    start = after_blank(len("\ufeff") if line.startswith("\ufeff") else 0)
+    if name is None:
+        return start, read(line, start)[1]
+    span, place = (start, start), after_blank(start + 1)
+    while line[place] != "}":
+        key, place = read(line, place)
+        start = after_blank(after_blank(place) + 1)
+        _, place = read(line, start)
+        span = (start, place) if key == name else span
+        place = after_blank(place)
+        place = after_blank(place + 1) if line[place] == "," else place
+    return span
 
 
 class Csv(_Rows):
@@ -189,6 +214,7 @@ class Csv(_Rows):
     def read(self, stream: BinaryIO, file: str) -> Iterator[Output | bytes]:
         """Yields the output of each row that is not blank."""
         taken: list[bytes] = []
+        csv.field_size_limit(sys.maxsize)
         rows = csv.reader(_decode_each(stream, taken), strict=True)
         header: list[str] | None = None
         line, record = 1, 0
@@ -196,10 +222,10 @@ class Csv(_Rows):
             for values in rows:
                 raw = b"".join(taken)
                 taken.clear()
-                where = f"{file}:{line}"
+                where, start = f"{file}:{line}", line
                 line = rows.line_num + 1
                 if not values or header is None:
-                    header = header or [name.removeprefix("\ufeff") for name in values]
+                    header = header or values or None
                     yield raw
                     continue
                 if len(values) != len(header):
@@ -210,23 +236,28 @@ class Csv(_Rows):
                 record += 1
                 row = dict(zip(header, values, strict=True))
                 name = self._name(row, where)
-                rewrite = partial(_rewrite_csv, raw, values, header.index(name))
-                yield Output(row[name], record, int(where.rsplit(":", 1)[1]), raw, rewrite, self._id(row, where))
+                if header.count(name) > 1:
+                    raise SofitError(f"{file}: {header.count(name)} columns are called {name!r}. Rename all but the one to read.")
+                rewrite = partial(_rewrite_csv, raw, header.index(name))
+                yield Output(row[name], record, start, raw, rewrite, self._id(row, where))
         except csv.Error as error:
             raise SofitError(f"{file}:{rows.line_num}: not CSV: {error}. Quote values that hold commas or line ends.") from error
 
 
 def _decode_each(stream: BinaryIO, taken: list[bytes]) -> Iterator[str]:
     """Yields the lines of a stream as text, and keeps the bytes of those that the row at hand takes."""
-    for raw in stream:
+    for number, raw in enumerate(stream):
         taken.append(raw)
-        yield decode(raw)
+        yield decode(raw if number else raw.removeprefix(_BYTE_ORDER_MARK))
 
 
-def _rewrite_csv(raw: bytes, values: list[str], column: int, text: str) -> bytes:
-    end = _LINE_END.search(raw)
-    written = io.StringIO()
-    csv.writer(written, lineterminator=end.group().decode() if end else "").writerow(
-        [*values[:column], text, *values[column + 1 :]]
-    )
-    return encode(written.getvalue())
+def _rewrite_csv(raw: bytes, column: int, text: str) -> bytes:
+    """Puts an output into a column, and leaves all other bytes as they are."""
+    line, start, end = decode(raw), 0, -1
+    for _ in range(column + 1):
+        field = _CSV_FIELD.match(line, end + 1)
+        assert field is not None, "it matches nothing, too"
+        start, end = field.span()
+    is_plain = text and not set(text) & set(',"\r\n')
+    quoted = text if is_plain else '"' + text.replace('"', '""') + '"'
+    return encode(line[:start] + quoted + line[end:])

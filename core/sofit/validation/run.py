@@ -10,7 +10,7 @@ from sofit.errors import SofitError
 from sofit.validation.findings import Finding, Summary
 from sofit.validation.fixes import find_fix
 from sofit.validation.judge import Judge, JudgeByExample
-from sofit.validation.outputs import Output
+from sofit.validation.outputs import Lines, Output
 from sofit.validation.reports import Report
 from sofit.validation.rewriting import Diff, Rewriter, replacing
 from sofit.validation.sources import Source
@@ -57,15 +57,16 @@ def validate(
     failures = []
     for source in sources:
         if course.is_over:
+            course.summary.is_complete = False
             break
-        before = course.summary.n
+        before, fixed_before = course.summary.n, course.summary.fixed
         try:
             with source.open() as stream, _rewriter(source, mode, stdout or sys.stdout.buffer) as rewriter:
                 course.run(source, stream, rewriter)
             if course.summary.n == before and not mode.allow_empty:
                 raise SofitError(f"{source.name} holds no output. If that is as it should be, say --allow-empty.")
         except SofitError as error:
-            failures.append(str(error))
+            failures.append(str(error) + course.take_back_fixes(fixed_before))
             course.summary.is_complete = False
     report.finish(course.summary)
     return Result(course.summary, failures, course.invalid)
@@ -93,7 +94,7 @@ class _Course:
 
     def run(self, source: Source, stream: BinaryIO, rewriter: Rewriter | None) -> None:
         """Judges the outputs of one source."""
-        for piece in source.reader.read(stream, source.name):
+        for piece in source.read(stream):
             if self.is_over:
                 self.summary.is_complete = False
                 if rewriter is None:
@@ -103,6 +104,12 @@ class _Course:
             if rewriter is not None:
                 rewriter.write(old, new)
             self.on_read(len(old))
+
+    def take_back_fixes(self, before: int) -> str:
+        """Counts the fixes of a file that is left as it was; returns what there is to say of them."""
+        lost = self.summary.fixed - before
+        self.summary.fixed, self.invalid = before, self.invalid + lost
+        return f" The file is left as it was; {lost} of its outputs could be fixed." if lost else ""
 
     def _judge(self, source: Source, output: Output) -> bytes:
         """Judges an output; returns the bytes of its record, with the fix in them if there is one and fixes are written."""
@@ -119,6 +126,8 @@ class _Course:
         self.summary.warnings += len(problems) - errors
         self.summary.codes.update(problem.code for problem in problems)
         fix = find_fix(output.text, judge.problems, unsafe=self.mode.unsafe_fixes) if errors else None
+        if fix is not None and "\n" in fix.text and isinstance(source.reader, Lines):
+            fix = None  # Two lines would be two outputs.
         if fix is not None and self.mode.rewrite == "fix":
             self.summary.fixed += 1
             problems = []

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sofit.errors import SofitError
-from sofit.validation.outputs import FormatName, Reader, make_reader
+from sofit.validation.outputs import FormatName, Output, Reader, make_reader
 
 STDIN = "-"
+_SHOWN_NAME = 60
 
 FORMAT_BY_SUFFIX: dict[str, FormatName] = {".txt": "lines", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 """How a file is read unless `--format-in` says so; any other file is one output."""
@@ -31,18 +32,30 @@ class Source:
         """Opens the bytes.
 
         Raises:
-            SofitError: the file cannot be read, now or while it is open.
+            SofitError: the file cannot be opened.
+        """
+        if self.path is None:
+            if sys.stdin is None:
+                raise SofitError("The standard input is closed. Name a file, or write to the standard input.")
+            yield sys.stdin.buffer
+            return
+        try:
+            stream = self.path.open("rb")
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+        with stream:
+            yield stream
+
+    def read(self, stream: BinaryIO) -> Iterator[Output | bytes]:
+        """Yields the outputs, and the bytes between them.
+
+        Raises:
+            SofitError: the bytes cannot be read, or a row of them.
         """
         try:
-            if self.path is None:
-                yield sys.stdin.buffer
-            else:
-                with self.path.open("rb") as stream:
-                    yield stream
+            yield from self.reader.read(stream, self.name)
         except OSError as error:
-            if error.filename is None or (self.path and Path(error.filename) != self.path):
-                raise  # Not of this file: a pipe that the reader of the output has closed, say.
-            raise SofitError(f"Cannot read {self.name}: {error.strerror}.") from error
+            raise _unreadable(self.name, error) from error
 
     @property
     def size_bytes(self) -> int | None:
@@ -69,12 +82,14 @@ def find_sources(
         by_suffix = FORMAT_BY_SUFFIX.get(suffix, "text") if path or stdin_filename else "lines"
         return Source(name, path, make_reader(format_in or by_suffix, output_field, id_field))
 
-    sources = []
+    if stdin_filename is not None and STDIN not in paths:
+        raise SofitError("--stdin-filename names the standard input, which is not read. Add - to the files, or leave it out.")
+    sources: list[Source] = []
     for name in paths:
         path = Path(name)
         if name == STDIN:
             sources.append(source(None, stdin_filename or "<stdin>"))
-        elif path.is_dir():
+        elif _is_folder(path, name):
             files = [file for file in sorted(path.rglob("*")) if _is_wanted(file.relative_to(path), format_in) and file.is_file()]
             if not files:
                 suffixes = ", ".join(FORMAT_BY_SUFFIX)
@@ -84,7 +99,21 @@ def find_sources(
             sources.append(source(path, name))
         else:
             raise SofitError(f"There is no file {name}.")
+    if (output_field or id_field) and all(source.reader.is_flat for source in sources):
+        raise SofitError("--field and --id-field name fields of JSONL and CSV, and nothing that is read is either.")
     return sources
+
+
+def _is_folder(path: Path, name: str) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        shown = name if len(name) <= _SHOWN_NAME else name[:_SHOWN_NAME] + "…"
+        raise SofitError(f"{shown!r} is no file: {error.strerror}. Write outputs to a file, or to the standard input.") from error
+
+
+def _unreadable(name: str, error: OSError) -> SofitError:
+    return SofitError(f"Cannot read {name}: {error.strerror}.")
 
 
 def _is_wanted(file: Path, format_in: FormatName | None) -> bool:
