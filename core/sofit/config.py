@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from sofit.errors import SofitError
 from sofit.precision import parse_precision
@@ -38,6 +38,12 @@ def _check_mesh(mesh: dict[str, int]) -> dict[str, int]:
     return mesh
 
 
+def _check_part_names(mixture: "dict[str, MixturePartConfig]") -> "dict[str, MixturePartConfig]":
+    if any(":" in name for name in mixture):
+        raise ValueError("the name of a part has no colon, which ends it in the ids of its examples")
+    return mixture
+
+
 # Number types read text too, since YAML 1.1 takes 2E-5 for text, but not true and false, which Python takes for 1 and 0.
 Integer = Annotated[int, BeforeValidator(_refuse_switch)]
 Number = Annotated[float, BeforeValidator(_refuse_switch)]
@@ -46,8 +52,10 @@ Count = Annotated[Integer, Field(ge=1)]
 Positive = Annotated[Number, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[Number, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
+BelowOne = Annotated[Number, Field(ge=0, lt=1)]
 Share = Annotated[Number, Field(gt=0, le=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+SomeNames = Annotated[Names, Field(min_length=1)]
 Axes = Annotated[tuple[Literal["mlp", "heads"], ...], BeforeValidator(_listed)]
 Mesh = Annotated[dict[Literal["data", "model"], Integer], AfterValidator(_check_mesh)]
 
@@ -137,9 +145,9 @@ class OptimizerConfig(Section):
     """The highest learning rate; by default 1e-3 for LoRA and 1e-4 for full fine-tuning, and more for the demo's few steps."""
     weight_decay: NonNegative = 0.0
     """Decoupled weight decay (AdamW), on matrices only."""
-    beta1: Fraction = 0.9
+    beta1: BelowOne = 0.9
     """Decay of the running mean of the gradients."""
-    beta2: Fraction = 0.95
+    beta2: BelowOne = 0.95
     """Decay of the running mean of their squares."""
     epsilon: Positive = 1e-8
     """Added to the root of that mean, so that nothing is divided by 0."""
@@ -162,13 +170,13 @@ class LoraConfig(Section):
     """The rank of each adapter."""
     alpha: Positive = 8.0
     """Adapters are scaled by alpha / r."""
-    dropout: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    dropout: BelowOne = 0.0
     """Share of an adapter's inputs that is dropped in training."""
     rslora: bool = False
     """Scale by alpha / sqrt(r) instead (Kalajdzievski 2023, arXiv:2312.03732)."""
     quantize_base: Literal["int8", "nf4"] | None = None
     """Store the frozen linear layers in few bits (QLoRA, Dettmers et al. 2023, arXiv:2305.14314). Needs the extra `qlora`."""
-    target_modules: Names = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+    target_modules: SomeNames = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
     """The linear layers that get an adapter."""
 
 
@@ -199,7 +207,14 @@ class EvaluationConfig(Section):
     metric: str | None = None
     """The metric that chooses the best checkpoint and stops early; by default the task's first."""
     patience: Count | None = None
-    """Stop after this many evaluations without a better metric; by default never."""
+    """Stop after this many evaluations without a better metric; by default never. Needs `evaluation.every`."""
+
+    @field_validator("patience")
+    @classmethod
+    def _check_patience(cls, patience: int | None, info: ValidationInfo) -> int | None:
+        if patience is not None and info.data.get("every", patience) is None:
+            raise ValueError("it counts evaluations during training, so set evaluation.every too")
+        return patience
 
 
 class Config(Section):
@@ -209,7 +224,7 @@ class Config(Section):
     """The task to learn; `sofit tasks` lists them."""
     task_options: dict[str, Any] = {}
     """The task's own options; `sofit tasks NAME` lists them."""
-    mixture: dict[str, MixturePartConfig] = {}
+    mixture: Annotated[dict[str, MixturePartConfig], AfterValidator(_check_part_names)] = {}
     """Several tasks at once, in place of one: by a name of your own, each has task, task_options, data and weight."""
     plugins: Names = ()
     """Paths of one-file plugins to load."""

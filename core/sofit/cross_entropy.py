@@ -60,7 +60,8 @@ class _Block:
 
 
 def _block_size(hidden: jax.Array, words: jax.Array) -> int:
-    return min(len(words), max(_LEAST_BLOCK, _BLOCK_BYTES // (4 * len(hidden))))
+    tokens = max(len(hidden), 1)  # A micro-batch may have none that carries loss.
+    return min(len(words), max(_LEAST_BLOCK, _BLOCK_BYTES // (4 * tokens)))
 
 
 def _firsts(hidden: jax.Array, words: jax.Array) -> jax.Array:

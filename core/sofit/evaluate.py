@@ -15,7 +15,7 @@ from sofit.model import Decoder
 from sofit.packing import round_up
 from sofit.plugins import Plugins
 from sofit.run import EvaluationProgress, Report
-from sofit.supervision import TokenizedPrompt, tokenize_prompts
+from sofit.supervision import TokenizedPrompt, name_of, tokenize_prompts
 from sofit.task import Example, Prediction, Scores, Task
 
 if TYPE_CHECKING:
@@ -98,24 +98,42 @@ class Evaluator:
         constrained: bool | None,
         on_progress: Callable[[EvaluationProgress], None] = lambda progress: None,
     ) -> Iterator[Report]:
-        """Generates and scores: without the grammar and then with it, or only as `constrained` says."""
+        """Generates and scores: without the grammar and then with it, or only as `constrained` says.
+
+        Raises:
+            SofitError: a grammar cannot constrain; before anything is generated.
+        """
+        matchers = self._matchers(constrained)
         for is_constrained in [False, True] if constrained is None else [constrained]:
             n = len(self._prompts)
             begun = EvaluationProgress(when=when, step=step, constrained=is_constrained, done=0, n=n)
-            yield self._report(model, begun, on_progress)
+            yield self._report(model, begun, matchers if is_constrained else None, on_progress)
 
-    def score_of_a_target(self) -> Scores:
-        """Scores the first example's target as an output, which tells what metrics there are without a model."""
-        example = self._prompts[0].example
-        return self._task.score([Prediction(example=example, text=example.target, finished=True)])
+    def rehearse(self, *, constrained: bool | None) -> Scores:
+        """Does what an evaluation does, but for generating: scores the targets in the place of outputs.
 
-    def _report(self, model: Decoder, begun: EvaluationProgress, on_progress: Callable[[EvaluationProgress], None]) -> Report:
+        Raises:
+            SofitError: a grammar cannot constrain.
+        """
+        self._matchers(constrained)
+        examples = [prompt.example for prompt in self._prompts]
+        return self._task.score([Prediction(example=example, text=example.target, finished=True) for example in examples])
+
+    def _matchers(self, constrained: bool | None) -> list[Matcher] | None:
+        return None if constrained is False else grammar_matchers(self._task, self._prompts, self._masks)
+
+    def _report(
+        self,
+        model: Decoder,
+        begun: EvaluationProgress,
+        matchers: Sequence[Matcher] | None,
+        on_progress: Callable[[EvaluationProgress], None],
+    ) -> Report:
         def tell(done: int) -> None:
             on_progress(replace(begun, done=done))
 
         start = time.monotonic()
         tell(0)
-        matchers = grammar_matchers(self._task, self._prompts, self._masks) if begun.constrained else None
         generated, counts = generate(model, self._prompts, self._settings, self._tokenizer.eos_ids, matchers, tell)
         seconds = time.monotonic() - start
         predictions = to_predictions(self._prompts, generated, self._tokenizer)
@@ -142,9 +160,16 @@ def grammar_matchers(task: Task, prompts: Sequence[TokenizedPrompt], masks: Toke
     """Returns, for each prompt, the matcher of its output's grammar.
 
     Raises:
-        SofitError: a grammar cannot constrain decoding.
+        SofitError: a grammar cannot constrain decoding; names its example.
     """
-    return [masks.matcher(task.grammar_for(prompt.example), prompt.lead) for prompt in prompts]
+
+    def matcher(prompt: TokenizedPrompt) -> Matcher:
+        try:
+            return masks.matcher(task.grammar_for(prompt.example), prompt.lead)
+        except SofitError as error:
+            raise SofitError(f"{name_of(prompt.example)}: {error}") from error
+
+    return [matcher(prompt) for prompt in prompts]
 
 
 def to_predictions(

@@ -76,11 +76,11 @@ def inspect_task(config: Config, plugins: Plugins, count: int) -> Inspection:
         SofitError: the data or the tokenizer cannot be had, or a target is empty.
     """
     from sofit.packing import Packer
-    from sofit.pretrained import load_pretrained
+    from sofit.pretrained import load_tokenizer
     from sofit.supervision import supervise
 
     task = plugins.make_task(config)
-    tokenizer = load_pretrained(config.model).tokenizer
+    tokenizer = load_tokenizer(config.model)
     chosen, total = _spread(task.load("train"))
     if not chosen:
         raise SofitError(f"Task {task.name!r} has no training example in {task.data}.")

@@ -1,15 +1,15 @@
 """What a run gives away: the merged model for transformers, and the adapter for PEFT."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sofit.config import Config
-from sofit.loading import load_decoder
-from sofit.model import Decoder, adapter_tensors, merge_adapters, to_hf_tensors
+from sofit.model import Decoder, adapter_tensors, merged_tensors, to_hf_tensors
 from sofit.processes import is_main
+from sofit.start import lora_spec
 
 if TYPE_CHECKING:
     from sofit.pretrained import Pretrained
@@ -21,14 +21,16 @@ def save_model(folder: Path, config: Config, pretrained: "Pretrained", trained: 
     Args:
         folder: the run folder.
         config: the settings of the run.
-        pretrained: what training started from; adapters are merged into its weights as they were stored, in float32.
+        pretrained: what training started from; adapters are merged into its weights as they were stored, in float32
+            and on the host: the device may be full.
         trained: the trained arrays: adapters alone, or the whole model.
     """
     from sofit.pretrained import PeftSettings, save_hf_model, save_peft_adapter
 
-    model = trained
-    if config.lora is not None:
-        lora = config.lora
+    lora, spec = config.lora, lora_spec(config)
+    if lora is None or spec is None:
+        makers = dict(to_hf_tensors(trained))
+    else:
         settings = PeftSettings(
             base_model=pretrained.reference,
             r=lora.r,
@@ -37,22 +39,22 @@ def save_model(folder: Path, config: Config, pretrained: "Pretrained", trained: 
             rslora=lora.rslora,
             target_modules=lora.target_modules,
         )
-        tensors = dict(adapter_tensors(trained))
+        adapters = dict(adapter_tensors(trained))
         if is_main():
-            save_peft_adapter(folder / "adapter", settings, tensors)
-        model = merge_adapters(load_decoder(pretrained, partitioning=trained.partitioning), trained)
+            save_peft_adapter(folder / "adapter", settings, adapters)
+        makers = dict(merged_tensors(trained.config, pretrained.tensors, adapters, spec.scale))
     if is_main():
-        save_hf_model(folder / "model", pretrained.config, _Tensors(model), pretrained.tokenizer)
-    else:
-        for _, make in to_hf_tensors(model):
+        save_hf_model(folder / "model", pretrained.config, _Tensors(makers), pretrained.tokenizer)
+    elif lora is None:  # The parts of its tensors lie with all processes.
+        for make in makers.values():
             make()
 
 
 class _Tensors(Mapping[str, np.ndarray]):
     """A model's tensors by their Hugging Face names, made when asked for."""
 
-    def __init__(self, model: Decoder):
-        self._makers = dict(to_hf_tensors(model))
+    def __init__(self, makers: Mapping[str, Callable[[], np.ndarray]]):
+        self._makers = makers
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._makers[name]()

@@ -57,11 +57,13 @@ class Session:
         first_step = self._last_step + 1
         self._tell("sofit_train_start", first_step=first_step)
         if first_step == 1:
-            # Asked for now, so that a metric that does not exist ends the run before it has cost anything.
+            # Asked for now, so that a metric that does not exist, or a grammar that cannot constrain, ends the run before it has
+            # cost anything.
             if self.run.config.evaluation.before:
                 self._score(self._evaluate(state, "before"))
             else:
-                self.run.deciding_score(self._evaluator.score_of_a_target().metrics)
+                rehearsed = self._evaluator.rehearse(constrained=self.run.config.evaluation.constrained)
+                self.run.deciding_score(rehearsed.metrics)
         return state, first_step
 
     def _restore(self, state: TrainState) -> TrainState:

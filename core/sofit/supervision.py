@@ -17,15 +17,12 @@ from sofit.errors import SofitError
 from sofit.labels import Labeller, Labels
 from sofit.task import Example, Message, Task
 from sofit.token_cache import SHARD_ROWS, TokenCache
+from sofit.token_shards import TokenRow
 
 if TYPE_CHECKING:
     from sofit.pretrained import Tokenizer
 
 _SHOWN_FAULTS = 5
-
-
-_Row = tuple[np.ndarray, int]
-"""The ids of prompt, completion and end of sequence, int32, and the length of the prompt."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def tokenize_prompts(task: Task, examples: Sequence[Example], tokenizer: "Tokeni
     """Renders and tokenises the prompts of examples.
 
     Raises:
-        SofitError: a prompt is empty, or the tokenizer has no chat template for a chat prompt.
+        SofitError: a prompt is empty, the tokenizer has no chat template for a chat prompt, or it is not the model's.
     """
     split = [split_lead(task.prompt(example)) for example in examples]
     encoded = tokenizer.encode_prompts([prompt for prompt, _ in split])
@@ -84,7 +81,9 @@ def tokenize_prompts(task: Task, examples: Sequence[Example], tokenizer: "Tokeni
     ]
     for prompt in prompts:
         if len(prompt.ids) == 0:
-            raise SofitError(f"{_name(prompt.example)}: the prompt has no token, so nothing can precede the first output token.")
+            place = name_of(prompt.example)
+            raise SofitError(f"{place}: the prompt has no token, so nothing can precede the first output token.")
+        _check_embeddings(prompt.example, prompt.ids, tokenizer)
     return prompts
 
 
@@ -96,40 +95,62 @@ def supervise(
     cache: TokenCache | None = None,
     labeller: Labeller | None = None,
 ) -> list[Supervised]:
-    """Tokenises examples for training, or takes their tokens from a cache of what was done before, and labels their completions.
+    """Tokenises examples for training, as `tokenize_examples` does, and labels their completions.
 
     Raises:
-        SofitError: an example is longer than `max_length` tokens, or its target is empty or holds something that the tokenizer
-            cannot write; names the first few of them. Or the loss is to be on free tokens, and a grammar cannot constrain.
+        SofitError: as there; or the loss is to be on free tokens, and a grammar cannot constrain.
     """
-    labeller = labeller or (Labeller(task, examples[0], tokenizer) if examples else None)
+    if not examples:
+        return []
+    rows = tokenize_examples(task, examples, tokenizer, max_length, cache)
+    labeller = labeller or Labeller(task, examples[0], tokenizer)
     supervised: list[Supervised] = []
-    faults: list[str] = []
-    for start in range(0, len(examples), SHARD_ROWS):  # A tokenizer's own records of many rows take a lot of memory.
-        part = examples[start : start + SHARD_ROWS]
-        rows, found = _rows(task, part, tokenizer, cache)
-        faults += found
-        if faults or labeller is None:
-            continue
+    for start in range(0, len(examples), SHARD_ROWS):
+        part, part_rows = examples[start : start + SHARD_ROWS], rows[start : start + SHARD_ROWS]
         texts = [split_lead(task.prompt(example))[1] + example.target for example in part]
         supervised += [
             Supervised(example, *row, labels)
-            for example, row, labels in zip(part, rows, labeller.label(part, texts), strict=True)
+            for example, row, labels in zip(part, part_rows, labeller.label(part, texts), strict=True)
         ]
-    faults = faults or [
-        f"{_name(row.example)}: {len(row)} tokens ({row.prompt_length} of prompt, {row.completion_length} of completion),"
-        f" more than trainer.max_length = {max_length}"
-        for row in supervised
-        if len(row) > max_length
-    ]
+    return supervised
+
+
+def tokenize_examples(
+    task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", max_length: int, cache: TokenCache | None = None
+) -> list[TokenRow]:
+    """Tokenises examples for training, or takes their tokens from a cache of what was done before.
+
+    Raises:
+        SofitError: an example is longer than `max_length` tokens, or its target is empty or holds something that the tokenizer
+            cannot write; names the first few of them. Or the tokenizer is not the model's.
+    """
+    rows: list[TokenRow] = []
+    faults: list[str] = []
+    for start in range(0, len(examples), SHARD_ROWS):  # A tokenizer's own records of many rows take a lot of memory.
+        made, found = _rows(task, examples[start : start + SHARD_ROWS], tokenizer, cache)
+        rows += made
+        faults += found
+    if not faults:
+        for example, (ids, prompt_length) in zip(examples, rows, strict=True):
+            _check_embeddings(example, ids, tokenizer)
+            if len(ids) > max_length:
+                faults.append(
+                    f"{name_of(example)}: {len(ids)} tokens ({prompt_length} of prompt, {len(ids) - prompt_length} of"
+                    f" completion), more than trainer.max_length = {max_length}"
+                )
     if faults:
         raise SofitError(_listing(faults, len(examples)))
-    return supervised
+    return rows
+
+
+def name_of(example: Example) -> str:
+    """Returns what messages call an example: its place, or where it stands nowhere, its id."""
+    return example.where or example.id
 
 
 def _rows(
     task: Task, examples: Sequence[Example], tokenizer: "Tokenizer", cache: TokenCache | None
-) -> tuple[list[_Row], list[str]]:
+) -> tuple[list[TokenRow], list[str]]:
     """Returns the tokens of the examples, and what is wrong with those that cannot be trained on."""
     if cache is None:
         return _tokenize(task, examples, tokenizer)
@@ -145,23 +166,28 @@ def _rows(
     return [row for row in kept if row is not None], []
 
 
-def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -> tuple[list[_Row], list[str]]:
+def _tokenize(task: Task, examples: Sequence[Example], tokenizer: "Tokenizer") -> tuple[list[TokenRow], list[str]]:
     prompts = tokenize_prompts(task, examples, tokenizer)
     texts = [prompt.lead + prompt.example.target for prompt in prompts]
     rows, faults = [], []
     for prompt, text, completion in zip(prompts, texts, tokenizer.encode_continuations(texts), strict=True):
         written = tokenizer.decode_continuation(completion)
         if not prompt.example.target.strip():
-            faults.append(f"{_name(prompt.example)}: the target is empty")
+            faults.append(f"{name_of(prompt.example)}: the target is empty")
         elif written != text:
-            faults.append(f"{_name(prompt.example)}: the model's tokenizer cannot write {_lost(text, written)} of the target")
+            faults.append(f"{name_of(prompt.example)}: the model's tokenizer cannot write {_lost(text, written)} of the target")
         ids = np.concatenate([prompt.ids, np.asarray([*completion, tokenizer.eos_id], np.int32)])
         rows.append((ids, len(prompt.ids)))
     return rows, faults
 
 
-def _name(example: Example) -> str:
-    return example.where or example.id
+def _check_embeddings(example: Example, ids: np.ndarray, tokenizer: "Tokenizer") -> None:
+    """Refuses what the model has no embedding for: a device would take another one's in silence."""
+    if tokenizer.embeddings is not None and ids.max() >= tokenizer.embeddings:
+        raise SofitError(
+            f"{name_of(example)}: token {ids.max()} is beyond the model's {tokenizer.embeddings} embeddings."
+            " The tokenizer is not this model's, or its embeddings were not resized."
+        )
 
 
 def _lost(text: str, written: str) -> str:

@@ -7,7 +7,7 @@ from sofit.config import Config
 from sofit.data_check import checked_examples
 from sofit.errors import SofitError
 from sofit.plugins import Plugins
-from sofit.supervision import supervise
+from sofit.supervision import tokenize_examples
 from sofit.token_cache import SHARD_ROWS, TokenCache
 
 
@@ -17,16 +17,16 @@ def tokenize_data(config: Config, plugins: Plugins, *, allow_invalid: bool) -> I
     Raises:
         SofitError: no cache is named, the data cannot be read, or an example cannot be trained on; names the first few.
     """
-    from sofit.pretrained import load_pretrained
+    from sofit.pretrained import load_tokenizer
 
     if config.data_cache_dir is None:
         raise SofitError("Say where to keep the tokens: --cache FOLDER, or the setting data_cache_dir.")
-    task, tokenizer = plugins.make_task(config), load_pretrained(config.model).tokenizer
+    task, tokenizer = plugins.make_task(config), load_tokenizer(config.model)
     cache = TokenCache(config.data_cache_dir, tokenizer.fingerprint)
     stream, done = iter(task.load("train")), 0
     while examples := list(islice(stream, SHARD_ROWS)):
         checked = checked_examples(task, examples, "train", allow_invalid=allow_invalid)
-        supervise(task, checked, tokenizer, config.trainer.max_length, cache)
+        tokenize_examples(task, checked, tokenizer, config.trainer.max_length, cache)
         done += len(checked)
         yield done
     cache.flush()

@@ -191,6 +191,15 @@ def test_an_unknown_key_like_no_other_is_told_what_keys_there_are(load: Load):
             "settings.yaml:1: trainer.train_batch_size must be a whole number of at least 1. Got 0.",
         ),
         ("task: 3", "settings.yaml:1: task must be text. Got 3."),
+        ("optimizer: {beta1: 1}", "settings.yaml:1: optimizer.beta1 must be a number from 0 to below 1. Got 1."),
+        ("optimizer: {beta2: 1}", "settings.yaml:1: optimizer.beta2 must be a number from 0 to below 1. Got 1."),
+        ("lora: {target_modules: []}", "settings.yaml:1: lora.target_modules must be a name or a list of names. Got []."),
+        (
+            "evaluation:\n  patience: 3",
+            "settings.yaml:2: evaluation.patience must be a whole number of at least 1, or null. Got 3:",
+        ),
+        ("evaluation: {patience: 3}", "Got 3: it counts evaluations during training, so set evaluation.every too."),
+        ("mixture: {'a:b': {task: sql}}", "the name of a part has no colon, which ends it in the ids of its examples."),
         ("lora: {dropout: 1}", "settings.yaml:1: lora.dropout must be a number from 0 to below 1. Got 1."),
         (
             "optimizer:\n\n  lr_schedule: step",

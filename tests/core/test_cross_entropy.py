@@ -55,6 +55,16 @@ def test_losses_and_gradients_are_those_of_the_formula(small_blocks: None, vocab
         np.testing.assert_allclose(found.array, wanted.array, rtol=1e-4, atol=1e-5)
 
 
+def test_where_no_token_carries_loss_there_is_none_and_no_gradient() -> None:
+    hidden, words, target_id, weights = (
+        array["target", 0:0] if "target" in [axis.name for axis in array.axes] else array for array in inputs(41)
+    )
+    assert cross_entropy(hidden, words, target_id).array.size == 0
+    of_hidden, of_words = gradients(cross_entropy, hidden, words, target_id, weights)
+    assert of_hidden.array.size == 0
+    assert not np.any(of_words.array)
+
+
 def test_the_loss_with_gradients_is_the_loss_without(small_blocks: None) -> None:
     hidden, words, target_id, _ = inputs(41)
     alone = cross_entropy(hidden, words, target_id)

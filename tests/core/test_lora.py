@@ -1,6 +1,8 @@
 """Adapters change nothing at first, learn alone, and leave as PEFT and transformers know them."""
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,23 @@ from sofit.batches import to_arrays
 from sofit.config import Config, OptimizerConfig
 from sofit.loading import load_decoder
 from sofit.loss import losses_by_role
-from sofit.model import Decoder, LoraSpec, add_adapters, is_adapter_array, merge_adapters
+from sofit.model import (
+    Decoder,
+    LoraSpec,
+    adapter_tensors,
+    add_adapters,
+    from_hf_tensors,
+    is_adapter_array,
+    merged_tensors,
+    to_hf_tensors,
+)
 from sofit.model.linear import Adapter
 from sofit.model.lora import adapters_by_layer
 from sofit.optimizer import make_optimizer, make_schedule
 from sofit.packing import Packer
 from sofit.precision import Precision
 from sofit.pretrained import load_pretrained
+from sofit.pretrained.checkpoint import Tensors
 from sofit.saving import save_model
 from sofit.trainer import Trainer
 
@@ -41,6 +53,14 @@ TOKENS = np.random.default_rng(0).integers(0, 61, (2, 20))
 @pytest.fixture(scope="module")
 def base() -> Decoder:
     return decoder_of(torch_model("llama, biases"))
+
+
+def merge(base: Decoder, adapted: Decoder) -> Decoder:
+    """Returns the base with the adapters in its weights, as they are in the model of a run folder."""
+    (scale,) = {adapter.scale for adapter in adapters_by_layer(adapted).values()}
+    stored = {name: make() for name, make in to_hf_tensors(base)}
+    merged = merged_tensors(base.config, stored, dict(adapter_tensors(adapted)), scale)
+    return from_hf_tensors(base.config, {name: make() for name, make in merged})
 
 
 def test_a_fresh_adapter_changes_nothing(base: Decoder) -> None:
@@ -65,7 +85,7 @@ def test_a_fresh_adapter_starts_as_peft_s_does(base: Decoder) -> None:
 def test_an_adapter_adds_the_scaled_product_of_its_factors(base: Decoder, rank_stabilised: bool, scale: float) -> None:
     adapted = with_live_adapters(base, LoraSpec(4, 8.0, rank_stabilised=rank_stabilised))
     adapter = adapters_by_layer(adapted)["up_proj"]
-    merged = merge_adapters(base, adapted).blocks.stacked.mlp.up_proj.weight.array
+    merged = merge(base, adapted).blocks.stacked.mlp.up_proj.weight.array
     expected = base.blocks.stacked.mlp.up_proj.weight.array + scale * jnp.einsum(
         "lor,lri->loi", adapter.up.array, adapter.down.array
     )
@@ -74,7 +94,7 @@ def test_an_adapter_adds_the_scaled_product_of_its_factors(base: Decoder, rank_s
 
 def test_a_merged_model_computes_what_the_adapted_one_does(base: Decoder) -> None:
     adapted = with_live_adapters(base, LoraSpec(4, 8.0))
-    merged = merge_adapters(base, adapted)
+    merged = merge(base, adapted)
     assert adapters_by_layer(merged) == {}
     assert np.abs(logits_of(adapted, TOKENS) - logits_of(base, TOKENS)).max() > 0.1
     np.testing.assert_allclose(logits_of(merged, TOKENS), logits_of(adapted, TOKENS), atol=1e-5)
@@ -84,7 +104,7 @@ def test_only_the_target_modules_get_adapters(base: Decoder) -> None:
     spec = LoraSpec(4, 8.0, target_modules=("v_proj", "down_proj"))
     adapted = with_live_adapters(base, spec)
     assert set(adapters_by_layer(adapted)) == {"v_proj", "down_proj"}
-    np.testing.assert_allclose(logits_of(merge_adapters(base, adapted), TOKENS), logits_of(adapted, TOKENS), atol=1e-5)
+    np.testing.assert_allclose(logits_of(merge(base, adapted), TOKENS), logits_of(adapted, TOKENS), atol=1e-5)
 
 
 def test_a_target_module_that_does_not_exist_is_an_error_that_names_the_nearest(base: Decoder) -> None:
@@ -129,7 +149,7 @@ def test_dropout_is_off_without_a_key_and_the_same_for_the_same_key(base: Decode
     def loss_of(model: Decoder, seed: int | None) -> float:
         return float(loss(model, to_arrays(micro), None if seed is None else jax.random.key(seed)))
 
-    without = merge_adapters(base, adapted)
+    without = merge(base, adapted)
     assert loss_of(adapted, None) == pytest.approx(loss_of(without, None), rel=1e-5)
     assert loss_of(adapted, 0) == loss_of(adapted, 0)
     assert abs(loss_of(adapted, 0) - loss_of(adapted, None)) > 1e-3
@@ -180,3 +200,32 @@ def test_a_saved_adapter_and_its_merged_model_compute_the_same_in_peft_and_trans
     np.testing.assert_allclose(torch_logits(peft_model.eval(), tokens), expected, atol=1e-4)
     np.testing.assert_allclose(torch_logits(merged.eval(), tokens), expected, atol=1e-4)
     np.testing.assert_allclose(logits_of(load_decoder(load_pretrained(str(tmp_path))), tokens), expected, atol=1e-5)
+
+
+@dataclass(frozen=True)
+class Watched(Tensors):
+    """The tensors of a checkpoint; whenever one is read, it is noted how much lies on the devices."""
+
+    tensors: Tensors
+    bytes_on_devices: list[int] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        self.bytes_on_devices.append(sum(array.nbytes for array in jax.live_arrays()))
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+
+def test_saving_an_adapter_puts_nothing_of_the_base_on_a_device(tiny_model_folder: Path, tmp_path: Path) -> None:
+    config = Config.model_validate({"lora": {"r": 4}})
+    pretrained = load_pretrained(str(tiny_model_folder))
+    adapted = with_live_adapters(load_decoder(pretrained), LoraSpec(4, 8.0))
+    adapters, watched = eqx.filter(adapted, is_adapter_array(adapted)), Watched(pretrained.tensors)
+    before, own = (sum(array.nbytes for array in arrays) for arrays in (jax.live_arrays(), jax.tree.leaves(adapters)))
+    save_model(tmp_path, config, replace(pretrained, tensors=watched), adapters)
+    assert len(watched.bytes_on_devices) == len([*to_hf_tensors(adapted)])  # Each is read once.
+    assert max(watched.bytes_on_devices) <= before + own  # On a processor, the host's copy of the adapters counts too.

@@ -130,6 +130,7 @@ def test_one_task_and_a_mixture_are_not_asked_for_together(tmp_path: Path) -> No
 def test_a_mixture_trains_and_each_of_its_tasks_is_evaluated(tiny_model_folder: Path, tmp_path: Path) -> None:
     asked = {"model": tiny_model_folder, "out": tmp_path / "run", "evaluation.limit": 4, "evaluation.max_new_tokens": 4}
     asked |= {"trainer.num_train_steps": 2, "trainer.train_batch_size": 4, "evaluation.constrained": "false"}
+    asked |= {"evaluation.before": "false", "evaluation.metric": "home/exact_match"}  # Known before the first step all the same.
     config = load_config(write_config(tmp_path), [f"{key}={value}" for key, value in asked.items()], method="lora")
     plugins = load_plugins()
     results = train(config, plugins)

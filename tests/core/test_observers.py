@@ -108,7 +108,7 @@ def test_an_evaluation_that_is_repeated_counts_once(tmp_path: Path):
 
 
 def test_training_stops_once_patience_runs_out(tmp_path: Path):
-    recorded = RecordedRun(make_run(tmp_path, evaluation={"patience": 2, "metric": "exact_match"}))
+    recorded = RecordedRun(make_run(tmp_path, evaluation={"every": 1, "patience": 2, "metric": "exact_match"}))
     recorded.start()
     recorded.evaluate(make_report("before", 0, right=0))
     reasons = []
@@ -120,7 +120,7 @@ def test_training_stops_once_patience_runs_out(tmp_path: Path):
 
 
 def test_patience_counts_on_over_an_interruption(tmp_path: Path):
-    first, second = (RecordedRun(make_run(tmp_path, evaluation={"patience": 3})) for _ in range(2))
+    first, second = (RecordedRun(make_run(tmp_path, evaluation={"every": 1, "patience": 3})) for _ in range(2))
     first.start()
     for step in (1, 2, 3):
         first.evaluate(make_report("step", step, right=8))
@@ -132,7 +132,7 @@ def test_patience_counts_on_over_an_interruption(tmp_path: Path):
 
 
 def test_patience_judges_the_model_without_the_grammar(tmp_path: Path):
-    recorded = RecordedRun(make_run(tmp_path, evaluation={"patience": 1}))
+    recorded = RecordedRun(make_run(tmp_path, evaluation={"every": 1, "patience": 1}))
     recorded.start()
     for step, (alone, constrained) in enumerate(((1, 9), (2, 9)), start=1):
         recorded.evaluate(make_report("step", step, right=constrained, constrained=True))
@@ -141,7 +141,7 @@ def test_patience_judges_the_model_without_the_grammar(tmp_path: Path):
 
 
 def test_an_unknown_metric_to_decide_by_is_named(tmp_path: Path):
-    recorded = RecordedRun(make_run(tmp_path, evaluation={"patience": 1, "metric": "exact_mach"}))
+    recorded = RecordedRun(make_run(tmp_path, evaluation={"every": 1, "patience": 1, "metric": "exact_mach"}))
     with pytest.raises(SofitError, match="no metric is called 'exact_mach'"):
         recorded.evaluate(make_report("before", 0, right=0))
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 from tiny_runs import json_lines, set_options, write_rows
 
-from sofit import Plugins, Prediction, Scores, SofitError, hookimpl, load_plugins
+from sofit import Example, Grammar, Plugins, Prediction, Scores, SofitError, hookimpl, load_plugins
 from sofit.checkpoints import Checkpoints
 from sofit.config_loading import load_config
 from sofit.loading import load_decoder
@@ -26,6 +26,9 @@ from sofit_viggo.task import ViggoTask
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
+AHEAD = Grammar("ahead", r"start: /(?=[a-z])(.|\n)+/")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScriptedTask(ViggoTask):
     """ViGGO with scores that are set beforehand: a list of them, in the order in which evaluations come."""
@@ -33,6 +36,11 @@ class ScriptedTask(ViggoTask):
     name: ClassVar[str] = "scripted"
     headline: ClassVar[Sequence[str]] = ("quality",)
     script: ClassVar[list[float]] = []
+    unconstrainable: ClassVar[set[str]] = set()
+    """Ids of examples whose grammar has no masks."""
+
+    def grammar_for(self, example: Example) -> Grammar:
+        return AHEAD if example.id in self.unconstrainable else super().grammar_for(example)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         return Scores(metrics={"quality": self.script.pop(0)})
@@ -112,6 +120,17 @@ def test_an_untrained_model_is_not_evaluated_where_that_is_not_wanted(run_traini
 def test_a_metric_that_does_not_exist_is_found_before_the_first_step_all_the_same(run_training: Train, tmp_path: Path) -> None:
     with pytest.raises(SofitError, match=r"no metric is called 'qualty'.*Did you mean 'quality'"):
         run_training(0.0, evaluation__before=False, evaluation__metric="qualty")
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_grammar_that_cannot_constrain_ends_a_run_before_anything_is_generated_and_names_its_row(
+    run_training: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    monkeypatch.setattr(ScriptedTask, "unconstrainable", {"validation-1"})
+    with pytest.raises(SofitError, match=r"validation\.csv:3: Grammar 'ahead' cannot constrain decoding"):
+        run_training(evaluation__constrained="null", evaluation__before=before)
+    assert not (tmp_path / "run" / "evaluations.jsonl").exists()
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,6 +149,21 @@ def test_data_tokenize_fills_the_cache_that_a_run_then_uses(tiny_model_folder: P
     with feed_of(viggo(folder), smollm2.tokenizer, 3, data_cache_dir=str(tmp_path / "tokens")) as feed:
         assert len(feed.examples(3)) == 4
     assert sorted((tmp_path / "tokens").rglob("*")) == before  # Nothing was missing.
+
+
+@pytest.mark.parametrize("command", [["data", "tokenize", "--cache", "tokens"], ["inspect"]], ids=" ".join)
+def test_commands_that_look_at_tokens_alone_need_no_weights(
+    tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny_model_folder, "model", ignore=shutil.ignore_patterns("*.safetensors"))
+    (tmp_path / "rows").mkdir()
+    asked = [*command, "--task", "viggo", "--data", str(folder_of(tmp_path / "rows", 10)), "--model", "model"]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    Path("model", "tokenizer.json").unlink()
+    refused = CliRunner().invoke(app, asked)
+    assert (refused.exit_code, "The model model has no tokenizer." in refused.output) == (2, True)
 
 
 def test_every_built_in_task_can_be_streamed(shared_data: Path) -> None:

@@ -1,6 +1,7 @@
 """Training reads and learns exactly the tokens that generation reads and writes."""
 
 import re
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from sofit import Example, Grammar, Message, Prediction, Scores, SofitError, Task
 from sofit.decoding.generator import Generated
 from sofit.evaluate import to_predictions
-from sofit.pretrained import Pretrained, Tokenizer
+from sofit.pretrained import Pretrained, Tokenizer, load_pretrained
 from sofit.supervision import Supervised, supervise, tokenize_prompts
 from sofit_viggo.task import ViggoTask
 
@@ -122,6 +123,26 @@ def test_an_example_fits_if_it_has_as_many_tokens_as_allowed(smollm2: Pretrained
     assert len(supervise_one("Output: ", "inform(name[Doom])", smollm2.tokenizer, length)) == length
     with pytest.raises(SofitError, match=rf"train-7: {length} tokens \(2 of prompt, {length - 2} of completion\)"):
         supervise_one("Output: ", "inform(name[Doom])", smollm2.tokenizer, length - 1)
+
+
+@pytest.mark.parametrize(("prompt", "target"), [("A: <|new|>", "yes"), ("A: ", "yes <|new|>"), ("A: ", "yes")])
+def test_a_token_that_the_model_has_no_embedding_for_is_an_error_that_names_the_row(
+    tiny_model_folder: Path, tmp_path: Path, prompt: str, target: str
+) -> None:
+    """As where tokens were added to a tokenizer, here also the end of sequence, and the embeddings stayed as they were."""
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "model")
+    fast = load_pretrained(str(folder)).tokenizer.fast
+    fast.add_tokens(["<|new|>"])
+    if "<|new|>" not in prompt + target:
+        fast.add_special_tokens({"eos_token": "<|end of output|>"})
+    fast.save_pretrained(folder)
+    tokenizer = load_pretrained(str(folder)).tokenizer
+    message = r"train-7: token 4915\d is beyond the model's 49152 embeddings\. .*its embeddings were not resized\."
+    with pytest.raises(SofitError, match=message):
+        supervise_one(prompt, target, tokenizer)
+    if "<|new|>" in prompt:
+        with pytest.raises(SofitError, match=message):
+            tokenize_prompts(EchoTask(), [Example(id="train-7", input=prompt, target="")], tokenizer)
 
 
 @pytest.mark.parametrize("target", ["", " ", "\n"])

@@ -170,6 +170,21 @@ def test_the_chat_template_alone_decides_on_bos() -> None:
     assert ids.count(1) == 1
 
 
+@pytest.mark.parametrize(
+    ("date", "written"),
+    [
+        ("{{ date_string if date_string is defined else strftime_now('%d %b %Y') }}", "26 Jul 2024"),
+        ("{% macro head() %}{{ strftime_now('%A, %Y-%m-%d %H:%M') }}{% endmacro %}{{ head() }}", "Friday, 2024-07-26 00:00"),
+        ("\n{{ strftime_now('%B %-d') }}", "\nJuly 26"),
+    ],
+)
+def test_a_chat_that_names_the_day_has_the_same_ids_on_every_day(date: str, written: str) -> None:
+    template = date + "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    tokenizer = wrap(llama3_like(), template)
+    ids = tokenizer.encode_prompt([{"role": "user", "content": "Hello"}])
+    assert ids == tokenizer.encode_continuation(f"{written}Hello")
+
+
 def test_a_chat_for_a_model_without_a_template_is_an_error() -> None:
     with pytest.raises(SofitError, match="no chat template"):
         wrap(llama2_like()).encode_prompt([{"role": "user", "content": "Hello"}])

@@ -31,10 +31,6 @@ class Adapter(eqx.Module):
         low = hax.dot(x, self.down, axis=In) * self.scale
         return _raise_rank(tree_checkpoint_name(low, PROJECTED), self.up)
 
-    def update(self) -> NamedArray:
-        """Returns what merging adds to the weight: (Out, In)."""
-        return hax.dot(self.up, self.down, axis="rank") * self.scale
-
 
 @jax.custom_vjp
 def _raise_rank(low: NamedArray, up: NamedArray) -> NamedArray:

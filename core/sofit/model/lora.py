@@ -1,4 +1,4 @@
-"""Adding adapters to a decoder, telling them from the frozen rest, and merging them into it."""
+"""Adding adapters to a decoder, and telling them from the frozen rest."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -77,13 +77,6 @@ def quantize_base(model: Decoder, kind: Quantization) -> Decoder:
     return _with_layers(model, targets, rounded)
 
 
-def merge_adapters(base: Decoder, adapted: Decoder) -> Decoder:
-    """Returns the base with the adapters of `adapted`, which may lack all else, added to its weights."""
-    targets = [target for target in _LAYERS.values() if target(adapted.blocks.stacked).adapter is not None]
-    merged = [_merged(target(base.blocks.stacked), target(adapted.blocks.stacked).adapter) for target in targets]
-    return _with_layers(base, targets, merged)
-
-
 def is_adapter_array(model: Decoder) -> Decoder:
     """Returns a tree of booleans over the model's leaves, True on those of adapters: a filter for `eqx.partition`."""
     return jax.tree.map(
@@ -107,13 +100,6 @@ def _fresh_adapter(linear: Linear, Layers: Axis, spec: LoraSpec, key: jax.Array)
     # Zero, so that the adapted model starts equal to the base.
     up = hax.zeros(hax.concat_axis_specs(Layers, hax.concat_axis_specs(linear.Out, Rank)))
     return Adapter(down, up, spec.scale, spec.dropout)
-
-
-def _merged(linear: Linear, adapter: Adapter | None) -> Linear:
-    assert adapter is not None
-    update = adapter.update().rearrange(linear.weight.axes)
-    weight = (linear.weight.astype(update.dtype) + update).astype(linear.weight.dtype)
-    return Linear(weight, linear.bias, None, linear.In, linear.Out)
 
 
 def _with_layers(model: Decoder, targets: Sequence[Callable[[Block], Linear]], layers: Sequence[Linear]) -> Decoder:

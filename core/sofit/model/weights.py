@@ -119,7 +119,8 @@ def decoder_template(config: DecoderConfig, partitioning: Partitioning | None = 
 def to_hf_tensors(model: Decoder) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
     """Yields the Hugging Face names of a model's tensors, each with a function that makes it; matrices are (out, in).
 
-    Adapters must have been merged. Where the model lies over several processes, each must make every tensor, in this order.
+    Adapters are left out: see `merged_tensors`. Where the model lies over several processes, each must make every tensor, in
+    this order.
     """
 
     def make(name: str, array: NamedArray, layer: int | None = None) -> np.ndarray:
@@ -147,6 +148,31 @@ def adapter_tensors(model: Decoder) -> Iterator[tuple[str, np.ndarray]]:
             up = whole(adapter.up["layer", index].rearrange((..., "rank")).array)
             yield f"{prefix}.lora_A.weight", down.reshape(down.shape[0], -1)
             yield f"{prefix}.lora_B.weight", up.reshape(-1, up.shape[-1])
+
+
+def merged_tensors(
+    config: DecoderConfig, base: Mapping[str, np.ndarray], adapters: Mapping[str, np.ndarray], scale: float
+) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
+    """Yields the Hugging Face names of a model's tensors, each with a function that makes it: the base and the adapters' part.
+
+    They are made on the host, in float32, so that merging needs the memory of one tensor there and none on a device.
+
+    Args:
+        config: the model's.
+        base: its tensors by Hugging Face name, as they were stored.
+        adapters: as `adapter_tensors` yields them.
+        scale: of the adapters; see `LoraSpec.scale`.
+    """
+
+    def make(name: str) -> np.ndarray:
+        weight, stem = base[name].astype(np.float32), name.removesuffix("weight")
+        if f"{stem}lora_A.weight" not in adapters:
+            return weight
+        up, down = (adapters[f"{stem}lora_{factor}.weight"].astype(np.float32) for factor in "BA")
+        return weight + np.float32(scale) * (up @ down)
+
+    for name, _ in to_hf_tensors(decoder_template(config)):
+        yield name, partial(make, name)
 
 
 _ATTENTION_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj")

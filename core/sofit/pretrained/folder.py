@@ -65,7 +65,7 @@ def read_tokenizer(folder: Path, config: Mapping[str, Any]) -> Tokenizer:
     eos_ids = _unique([fast.eos_token_id, generation.get("eos_token_id"), config.get("eos_token_id")])
     if not eos_ids:
         raise SofitError(f"{folder} does not say which token ends a text. Set eos_token in its tokenizer_config.json.")
-    return Tokenizer(fast, eos_ids)
+    return Tokenizer(fast, eos_ids, config["vocab_size"])
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def read_gguf(path: Path, name: str, source: str, reference: str) -> Pretrained:
     eos_ids = tuple(dict.fromkeys(id for id in ids if id is not None))
     if not eos_ids:
         raise SofitError(f"{path} does not say which token ends a text (tokenizer.ggml.eos_token_id).")
-    return Pretrained(name, source, reference, config, tensors, Tokenizer(fast, eos_ids))
+    return Pretrained(name, source, reference, config, tensors, Tokenizer(fast, eos_ids, config["vocab_size"]))
 
 
 def config_from_gguf(file: GgufFile) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sofit.errors import SofitError
 from sofit.pretrained.folder import has_tokenizer, read_config, read_tokenizer
 from sofit.pretrained.hub import HubError, fetch_from_hub
 from sofit.pretrained.load import KNOWN_MODELS, load_pretrained, model_folder
@@ -37,6 +38,18 @@ def outline_pretrained(name_or_path: str) -> PretrainedOutline:
             pass  # A name that is none, or a model of an earlier download: the loader knows, and has the messages.
     pretrained = load_pretrained(name_or_path)
     return PretrainedOutline(pretrained.config, pretrained.tokenizer)
+
+
+def load_tokenizer(name_or_path: str) -> Tokenizer:
+    """Returns the tokenizer of a model, as `outline_pretrained` finds it.
+
+    Raises:
+        SofitError: the model cannot be had, or comes without a tokenizer.
+    """
+    tokenizer = outline_pretrained(name_or_path).tokenizer
+    if tokenizer is None:
+        raise SofitError(f"The model {name_or_path} has no tokenizer. Its folder should hold a tokenizer.json.")
+    return tokenizer
 
 
 def _outline_folder(folder: Path) -> PretrainedOutline:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
+_TODAY = datetime(2024, 7, 26)
+"""The date that chat templates are told. Llama 3's templates take the same one where they are told none."""
+_DATE_CODES = "aAbBcdHIjmMpSUwWxXyYZ"
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
 
 
@@ -34,13 +38,16 @@ class Tokenizer:
     """A model's tokenizer with its chat template.
 
     Decoding the ids of a prompt followed by those of a completion gives the prompt followed by the completion. Special tokens
-    that are spelled out in a text become those tokens, and are left out when decoding.
+    that are spelled out in a text become those tokens, and are left out when decoding. A chat has the same ids on every day: a
+    template that writes today's date is told one that stays.
     """
 
     fast: "PreTrainedTokenizerFast"
     """The Hugging Face tokenizer behind it."""
     eos_ids: tuple[int, ...]
     """All tokens that end an output; the first one is written after a completion."""
+    embeddings: int | None = None
+    """How many tokens the model has embeddings for; None where no model is known."""
 
     def __post_init__(self) -> None:
         # A tokenizer.json may carry these over from its training, and would cut prompts in silence.
@@ -76,7 +83,7 @@ class Tokenizer:
     @functools.cached_property
     def fingerprint(self) -> str:
         """A hash of all that decides which ids a text or a chat gets."""
-        content = [self.json, self.fast.chat_template, self._leading_ids, self.eos_ids]
+        content = [self.json, self._chat_template, self._leading_ids, self.eos_ids]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
     def encode_prompt(self, prompt: str | Sequence[Message]) -> list[int]:
@@ -164,20 +171,36 @@ class Tokenizer:
         inner = {key: _without_prefix_space(value) if key in _PIPELINE else value for key, value in outer.items()}
         return self._backend if inner == outer else tokenizers.Tokenizer.from_str(json.dumps(inner))
 
+    @functools.cached_property
+    def _chat_template(self) -> str | None:
+        """The template of chats, the default one of several, for which every day is `_TODAY`."""
+        template = self.fast.chat_template
+        template = template.get("default") if isinstance(template, dict) else template
+        return _without_clock(template) if template and "strftime_now" in template else template
+
     def _render_chat(self, messages: Sequence[Message]) -> str:
         import jinja2
 
-        if self.fast.chat_template is None:
+        template = self._chat_template
+        if template is None:
             raise SofitError(
                 "The task's prompts are chat messages, but this model has no chat template: it is not a chat model."
                 " Use the instruct version of the model, or a task or task option whose prompts are plain text."
             )
         try:
             chat = [{"role": message["role"], "content": message["content"]} for message in messages]
-            return str(self.fast.apply_chat_template(chat, tokenize=False, add_generation_prompt=True))
+            return str(self.fast.apply_chat_template(chat, chat_template=template, tokenize=False, add_generation_prompt=True))
         except jinja2.TemplateError as error:
             roles = ", ".join(message["role"] for message in messages)
             raise SofitError(f"The model's chat template refuses messages with the roles {roles}: {error}.") from error
+
+
+def _without_clock(template: str) -> str:
+    """Returns a chat template with a `strftime_now` of its own, in the place of the one that transformers gives it."""
+    # transformers hands no function on to a template, so this one is written in the template's language.
+    codes = "".join(f".replace('%{code}', {_TODAY.strftime(f'%{code}')!r})" for code in _DATE_CODES)
+    macro = "{% macro strftime_now(format) %}{{ format.replace('%-', '%')" + codes + " }}{% endmacro +%}"
+    return macro + template
 
 
 _PIPELINE = ("normalizer", "pre_tokenizer", "decoder")
