@@ -12,7 +12,7 @@ A page says what it shows between two comments; the stored files are named witho
     <!-- errors viggo/full -->                           how each part of the outputs fared
     <!-- end -->
 
-Where a stored file is missing, the page says so. A test writes the pages anew and compares.
+Where a stored file is missing, the page says so below what there is. A test writes the pages anew and compares.
 """
 
 import html
@@ -90,12 +90,13 @@ def files_of(page: Path) -> dict[Path, str]:
 
     def fill(match: re.Match[str]) -> str:
         kind, names = match[1], match[2].split()
-        missing = [name for name in names if not (page.parent / f"{name}.json").is_file()]
-        if missing:
-            content = f"Not measured yet: {', '.join(missing)}."
-        else:
-            content = _content(kind, {name: read_results(page.parent / f"{name}.json") for name in names}, page, pictures)
-        return f"<!-- {match[1]} {match[2]} -->\n{content}\n<!-- end -->"
+        stored = {name: page.parent / f"{name}.json" for name in names}
+        runs = {name: read_results(file) for name, file in stored.items() if file.is_file()}
+        content = [_content(kind, runs, page, pictures)] if runs else []
+        if missing := [name for name in names if name not in runs]:
+            content.append(f"Not measured yet: {', '.join(missing)}.")
+        shown = "\n\n".join(content)
+        return f"<!-- {match[1]} {match[2]} -->\n{shown}\n<!-- end -->"
 
     text = _BLOCK.sub(fill, page.read_text(encoding="utf-8"))
     return {page: text, **pictures}
