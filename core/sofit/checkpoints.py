@@ -32,14 +32,21 @@ class Checkpoints:
         return self._best.latest_step()
 
     def save(self, step: int, state: TrainState) -> Path:
-        """Writes the state after a step and returns where."""
-        self._latest.save(step, args=ocp.args.StandardSave(_arrays(state)), force=True)
+        """Writes the state after a step and returns where.
+
+        Raises:
+            SofitError: it cannot be written.
+        """
+        self._write(self._latest, step, _arrays(state))
         return self.folder / "latest" / str(step)
 
     def save_best(self, step: int, state: TrainState, score: float) -> None:
-        """Writes the state as the best one so far."""
-        arrays = {"score": _scalar(score, state), **_arrays(state)}
-        self._best.save(step, args=ocp.args.StandardSave(arrays), force=True)
+        """Writes the state as the best one so far.
+
+        Raises:
+            SofitError: it cannot be written.
+        """
+        self._write(self._best, step, {"score": _scalar(score, state), **_arrays(state)})
 
     def drop_best_after(self, step: int) -> None:
         """Deletes a best checkpoint of a later step, which a run that goes on from `step` comes to again."""
@@ -63,6 +70,15 @@ class Checkpoints:
         """Ends the background work."""
         self._latest.close()
         self._best.close()
+
+    def _write(self, manager: ocp.CheckpointManager, step: int, arrays: Mapping[str, jax.Array]) -> None:
+        try:
+            manager.save(step, args=ocp.args.StandardSave(arrays), force=True)
+        except (ValueError, OSError) as error:  # TensorStore raises a ValueError where the disk is full.
+            kept = "The one before is kept." if manager.latest_step() is not None else "There is none before it."
+            raise SofitError(
+                f"The checkpoint of step {step} cannot be written to {self.folder}: {str(error).partition(chr(10))[0]}. {kept}"
+            ) from error
 
     def _read(
         self, manager: ocp.CheckpointManager, name: str, state: TrainState, extra: Mapping[str, Any]

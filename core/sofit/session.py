@@ -1,10 +1,12 @@
 """What happens around the steps of a run: observers are told, the model is evaluated, checkpoints are kept."""
 
 import logging
+import math
 from types import TracebackType
 from typing import Any, Literal
 
 from sofit.checkpoints import Checkpoints
+from sofit.errors import SofitError
 from sofit.evaluate import Evaluator
 from sofit.observers import builtin_observers
 from sofit.outputs import write_outputs
@@ -79,9 +81,20 @@ class Session:
         return state
 
     def after_step(self, state: TrainState, record: StepRecord) -> bool:
-        """Tells the observers, evaluates and saves where it is time to; returns whether to stop."""
+        """Tells the observers, evaluates and saves where it is time to; returns whether to stop.
+
+        Raises:
+            SofitError: the loss ran away. The observers have been told of the step, and nothing of it is saved.
+        """
         self._last_step = record.step
         self._tell("sofit_step_end", step=record)
+        # The same in all processes, since loss and norm are those of the whole batch.
+        if not (math.isfinite(record.loss) and math.isfinite(record.gradient_norm)):
+            raise SofitError(
+                f"Step {record.step}: loss {record.loss:.4g}, gradient norm {record.gradient_norm:.4g}. Nothing of it is saved."
+                " Lower optimizer.learning_rate or optimizer.max_grad_norm, and go on from the last checkpoint with --resume,"
+                " or start again."
+            )
         config, is_last = self.run.config, record.step == self.run.last_step
         if config.evaluation.every and record.step % config.evaluation.every == 0 and not is_last:
             self._keep_if_best(state, self._evaluate(state, "step"))

@@ -21,6 +21,8 @@ from sofit.model import DecoderConfig
 from sofit.optimizer import make_schedule
 from sofit.plugins import Plugins
 from sofit.pretrained import load_pretrained
+from sofit.processes import is_main
+from sofit.resumption import check_settings
 from sofit.run import Run
 from sofit.saving import save_model
 from sofit.session import Session
@@ -47,6 +49,9 @@ def train(
     config = with_defaults(config, len(examples), is_demo=task.is_demo)
     steps, learning_rate = config.trainer.num_train_steps, config.optimizer.learning_rate
     assert config.out is not None, "the caller chooses the run folder"
+    folder = folder or Path(config.out)
+    if resume:
+        check_settings(folder, config, tell=is_main())
     assert steps is not None, "with_defaults fills it in"
     assert learning_rate is not None, "with_defaults fills it in"
 
@@ -63,7 +68,7 @@ def train(
     utilisation = Utilisation.measure(model.config, lora_spec(config), trainer.precision.compute, devices)
     stepper = Stepper(trainer, feed, schedule, utilisation, source.roles, config.trainer.seed)
     run = Run(
-        folder=folder or Path(config.out),
+        folder=folder,
         config=config,
         task=task,
         model_name=config.model,

@@ -127,3 +127,21 @@ def test_a_checkpoint_of_another_run_is_an_error_that_names_it(checkpoints: Chec
     path = checkpoints.save(5, filled(make_state(), 1))
     with pytest.raises(SofitError, match=f"The checkpoint {path} is of another run: it"):
         checkpoints.restore(make_state(**other))
+
+
+@pytest.mark.parametrize("has_earlier", [True, False])
+def test_a_checkpoint_that_cannot_be_written_is_an_error_that_says_what_is_left(tmp_path: Path, has_earlier: bool) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    state = make_state()
+    if has_earlier:
+        checkpoints.save(1, state)
+        checkpoints.save_best(1, state, 0.5)
+    for name in ("latest", "best"):
+        (tmp_path / name).rename(tmp_path / f"{name} aside")
+        (tmp_path / name).write_text("")  # Where a folder is to be.
+    left = "The one before is kept." if has_earlier else "There is none before it."
+    with pytest.raises(SofitError, match=f"The checkpoint of step 5 cannot be written to {tmp_path}: .*{left}"):
+        checkpoints.save(5, state)
+    with pytest.raises(SofitError, match=f"The checkpoint of step 5 cannot be written to {tmp_path}: .*{left}"):
+        checkpoints.save_best(5, state, 0.6)
+    checkpoints.close()

@@ -1,5 +1,7 @@
 import copy
 import json
+import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,10 @@ from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging as transformers_logging
 
+from sofit.errors import SofitError
 from sofit.pretrained import PeftSettings, Pretrained, load_pretrained, save_hf_model, save_peft_adapter
 from sofit.pretrained.config import normalise_config
-from sofit.pretrained.writing import written_whole
+from sofit.pretrained.writing import write_json, write_safetensors, written_whole
 
 SIZES = {
     "vocab_size": 49152,
@@ -202,3 +205,26 @@ def test_peft_loads_a_saved_adapter_whole(
     assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == str(
         tmp_path / "base"
     )
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_weights_may_be_read_by_whoever_may_read_the_other_files(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        (tmp_path / "plain").write_text("")
+        write_safetensors(tmp_path / "weights", {"a": np.ones(3)})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "weights").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_weights_for_which_there_is_no_space_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(SofitError, match=r"Cannot write .*weights: .*too large"):
+            write_safetensors(tmp_path / "weights", {"a": np.ones(1000)})
+        with pytest.raises(SofitError, match=r"Cannot write .*config\.json: .*too large"):
+            write_json(tmp_path / "config.json", {"a": "b" * 1000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -1,5 +1,6 @@
 """A run folder at an address has what the one on this machine has, and a run goes on from there on any machine."""
 
+import re
 from pathlib import Path
 
 import fsspec
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from sofit import SofitError
 from sofit.cli import app
+from sofit.outputs import open_remote_run
 from sofit.outputs.remote import LIST_NAME, RemoteRun
 
 INTERRUPTION = """
@@ -81,6 +83,66 @@ def test_an_address_without_a_run_is_not_resumed(machine: Path, address: str) ->
         RemoteRun.at(address).fetch()
 
 
+def test_what_was_never_sent_survives_resuming_where_nothing_is(machine: Path, address: str) -> None:
+    run = RemoteRun.at(address)
+    unsent = begin_a_run_that_cannot_be_sent(run)
+    remedy = f"What was never sent is in {run.local}: --resume --out {run.local} goes on with it."
+    with pytest.raises(SofitError, match=re.escape(remedy)):
+        RemoteRun.at(address).fetch()
+    assert files(run.local) == unsent
+    result = CliRunner().invoke(app, ["train", "--resume", "--out", address])
+    assert (result.exit_code, remedy in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_was_never_sent_is_set_aside_where_another_run_takes_its_place(
+    machine: Path, address: str, caplog: pytest.LogCaptureFixture, resume: bool
+) -> None:
+    run = RemoteRun.at(address)
+    if resume:
+        run.clear()
+        (run.local / "config.yaml").write_text("task: viggo\n")
+        run.send()
+    unsent = begin_a_run_that_cannot_be_sent(run)
+    if not resume:
+        with pytest.raises(SofitError, match="holds files already, and no run"), open_remote_run(address):
+            pass
+        filesystem, folder = fsspec.core.url_to_fs(address)
+        filesystem.rm(folder, recursive=True)
+    with open_remote_run(f"{address}/", resume=resume) as again:
+        assert again.local == run.local
+        assert files(again.local) == ({"config.yaml": b"task: viggo\n"} if resume else {})
+        again.send()
+    aside = run.local.with_name(f"{run.local.name}-unsent-1")
+    assert f"Its files are in {aside} now: --resume --out {aside} goes on with it." in caplog.text
+    assert files(aside) == unsent
+    RemoteRun.at(address).fetch()  # All has been sent now, so there is nothing else to keep.
+    assert sorted(path for path in run.local.parent.iterdir() if path.is_dir()) == sorted([aside, run.local])
+
+
+def test_a_run_at_an_address_is_one_process_s_at_a_time(machine: Path, address: str) -> None:
+    with (
+        open_remote_run(address) as run,
+        pytest.raises(SofitError, match=f"Another process trains into {run.local}"),
+        open_remote_run(address),
+    ):
+        pass
+
+
+def begin_a_run_that_cannot_be_sent(run: RemoteRun) -> dict[str, bytes]:
+    """Writes files of a run whose address refuses them, and returns them."""
+    run.local.mkdir(parents=True, exist_ok=True)
+    (run.local / "config.yaml").write_text("task: viggo\n")
+    (run.local / "model").mkdir()
+    (run.local / "model" / "weights").write_text("the only copy")
+    filesystem, folder = fsspec.core.url_to_fs(run.address)
+    filesystem.pipe_file(f"{folder}/model", b"")  # Where a folder is to be.
+    with pytest.raises(SofitError, match=f"cannot be written: .*The files of the run are in {run.local}"):
+        run.send()
+    filesystem.rm_file(f"{folder}/model")
+    return files(run.local)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_a_run_is_resumed_on_another_machine_from_what_it_sent(
@@ -100,7 +162,7 @@ def test_a_run_is_resumed_on_another_machine_from_what_it_sent(
     stopped = sofit(*asked, "--out", address)
     assert stopped.startswith("130: ")
     assert f"interrupted. Go on with: sofit train --resume --out {address}" in stopped
-    assert "holds files already" in sofit(*asked, "--out", address)
+    assert "holds a run already" in sofit(*asked, "--out", address)
 
     monkeypatch.setenv("SOFIT_CACHE", str(tmp_path / "another machine"))
     monkeypatch.delenv("INTERRUPT_AFTER")

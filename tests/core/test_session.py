@@ -1,6 +1,6 @@
 """A run keeps its best model, stops when asked to, and goes on after an interruption as if there had been none."""
 
-import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from tiny_runs import json_lines, set_options, write_rows
 from sofit import Example, Grammar, Plugins, Prediction, Scores, SofitError, hookimpl, load_plugins
 from sofit.checkpoints import Checkpoints
 from sofit.config_loading import load_config
+from sofit.config_reference import as_yaml
 from sofit.loading import load_decoder
 from sofit.model import adapter_tensors
 from sofit.optimizer import make_schedule
@@ -72,8 +73,9 @@ def run_training(tiny_model_folder: Path, tmp_path: Path) -> Train:
         if plugin is not None:
             plugins.manager.register(plugin)
         ScriptedTask.script[:] = scores
+        usual = {"trainer__num_train_steps": 5, "lora__dropout": 0.1}
         fixed = {"task": "scripted", "data": rows, "model": tiny_model_folder, "out": tmp_path / "run"}
-        config = load_config(None, set_options(trainer__num_train_steps=5, lora__dropout=0.1, **fixed, **settings)[1::2])
+        config = load_config(None, set_options(**{**usual, **fixed, **settings})[1::2])
         results = train(config, plugins, resume=resume)
         assert ScriptedTask.script == []
         return results
@@ -189,11 +191,57 @@ def test_an_interrupted_run_goes_on_to_the_bit(run_training: Train, tmp_path: Pa
         assert (whole / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
 
 
-def test_a_run_is_not_resumed_with_another_rank(run_training: Train, tmp_path: Path) -> None:
-    run_training(0.0, 0.1)
-    with pytest.raises(SofitError, match=r"checkpoints/latest/5 is of another run: its array .* is float32\(2, 8, "):
-        run_training(resume=True, lora__r=4)
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["train"]["status"] == "finished"
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"lora__alpha": 64, "optimizer__weight_decay": 0.5},
+            "optimizer.weight_decay 0.0 -> 0.5, lora.alpha 8.0 -> 64.0. Resume it with its own",
+        ),
+        ({"trainer__seed": 7, "trainer__train_batch_size": 2}, "trainer.train_batch_size 4 -> 2, trainer.seed 0 -> 7."),
+        ({"trainer__loss_on": "free"}, "trainer.loss_on all -> free."),
+        ({"task_options__prompt_style": "long"}, "task_options.prompt_style short -> long."),
+        ({"lora": "null", "lora__dropout": None}, "lora.r 8 -> null, lora.alpha 8.0 -> null"),
+    ],
+)
+def test_a_run_is_not_resumed_with_what_makes_it_another_run(
+    run_training: Train, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    kept = as_yaml(load_config(None, set_options(task="scripted", lora__dropout=0.1)[1::2]))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text(kept)
+    with pytest.raises(SofitError, match=re.escape(f"run was started with other settings: {message}")):
+        run_training(resume=True, optimizer__learning_rate=1e-3, **settings)
+    assert (tmp_path / "run" / "config.yaml").read_text() == kept
+
+
+def test_a_run_is_resumed_on_other_devices_for_longer_and_says_what_else_changed(
+    run_training: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_training(0.0, 0.1, trainer__num_train_steps=1)
+    run_training(
+        0.2,
+        resume=True,
+        trainer__num_train_steps=2,
+        trainer__mesh="{data: 1}",
+        optimizer__learning_rate=1e-4,
+        evaluation__max_new_tokens=4,
+    )
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "trainer.num_train_steps 1 -> 2, optimizer.learning_rate 0.001 -> 0.0001." in warning
+    assert "mesh" not in warning
+    assert "max_new_tokens" not in warning
+
+
+def test_a_loss_that_runs_away_ends_the_run_and_is_not_saved(run_training: Train, tmp_path: Path) -> None:
+    settings = {"trainer__checkpoint_every": 1, "evaluation__every": 1, "optimizer__warmup": 0}
+    with pytest.raises(SofitError, match=r"Step 2: loss nan, gradient norm nan\. .*optimizer\.learning_rate"):
+        run_training(0.0, 0.1, optimizer__learning_rate=1e38, **settings)
+    lines = json_lines(tmp_path / "run" / "metrics.jsonl")
+    assert [(line["step"], line["loss"] is None) for line in lines] == [(1, False), (2, True)]
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints", 1)
+    assert (checkpoints.last_step, checkpoints.best_step) == (1, 1)
+    checkpoints.close()
 
 
 def test_an_adapter_over_a_base_in_few_bits_is_merged_into_the_exact_base(

@@ -1,5 +1,6 @@
 """`sofit train`: fine-tune a model and show how good it was before and is after."""
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -118,12 +119,12 @@ def train(
 
 def _config_of(run_folder: str) -> str | None:
     """Returns where a run folder keeps its settings; None where no run has begun in it."""
-    from sofit.outputs import is_remote
+    from sofit.outputs import RemoteRun, has_begun, is_remote
 
     if is_remote(run_folder):
-        return f"{run_folder.rstrip('/')}/config.yaml"
-    path = Path(run_folder, "config.yaml")
-    return str(path) if path.is_file() else None
+        run = RemoteRun.at(run_folder)
+        return f"{run.address}/config.yaml" if run.holds_run() else None
+    return str(Path(run_folder, "config.yaml")) if has_begun(Path(run_folder)) else None
 
 
 def _address(
@@ -148,39 +149,38 @@ def _address(
 
 def _train(config: "Config", plugins: "Plugins", *, resume: bool, allow_invalid_targets: bool) -> None:
     """Trains, and shows the scores before and after."""
-    from sofit.outputs import choose_run_folder, compare, is_remote, open_remote_run
+    from sofit.outputs import compare, has_begun, is_remote, open_remote_run, open_run_folder
     from sofit.processes import agree, is_main
     from sofit.train import train as run
 
-    remote = open_remote_run(config.out, resume=resume) if config.out is not None and is_remote(config.out) else None
-    if remote is None:
-        folder = Path(agree(str(choose_run_folder(config, resume=resume)) if is_main() else ""))
-    else:
-        folder = remote.local
-        plugins.manager.register(remote)
-    place = str(folder) if remote is None else remote.address
-    try:
-        results = run(
-            config.model_copy(update={"out": place}),
-            plugins,
-            folder=folder,
-            resume=resume,
-            allow_invalid_targets=allow_invalid_targets,
-        )
-    except BaseException as error:
-        begun = any(folder.iterdir())
-        if begun and remote is not None:
-            remote.send_or_warn()
-        if not isinstance(error, KeyboardInterrupt):
-            raise
-        typer.echo(f"interrupted. Go on with: sofit train --resume --out {place}" if begun else "interrupted", err=True)
-        raise typer.Exit(130) from None
-    finally:
-        # Where nothing was written, the folder and its number are free for the next try.
-        if is_main() and not any(folder.iterdir()):
-            folder.rmdir()
-    if remote is not None:
-        remote.send()
+    with contextlib.ExitStack() as opened:
+        remote = None
+        if config.out is not None and is_remote(config.out):
+            remote = opened.enter_context(open_remote_run(config.out, resume=resume))
+            plugins.manager.register(remote)
+            folder, place = remote.local, remote.address
+        else:
+            own = str(opened.enter_context(open_run_folder(config, resume=resume))) if is_main() else ""
+            place = agree(own)
+            folder = Path(place)
+        try:
+            results = run(
+                config.model_copy(update={"out": place}),
+                plugins,
+                folder=folder,
+                resume=resume,
+                allow_invalid_targets=allow_invalid_targets,
+            )
+        except BaseException as error:
+            begun = has_begun(folder)
+            if begun and remote is not None:
+                remote.send_or_warn()
+            if not isinstance(error, KeyboardInterrupt):
+                raise
+            typer.echo(f"interrupted. Go on with: sofit train --resume --out {place}" if begun else "interrupted", err=True)
+            raise typer.Exit(130) from None
+        if remote is not None:
+            remote.send()
     if not is_main():
         return
     comparison = compare(results["evaluations"], plugins.make_task(config).headline)

@@ -76,9 +76,10 @@ class JsonLines:
         """Returns the entries; none where the file does not exist. A last line that a crash cut off is left out."""
         if not self.path.exists():
             return []
-        text = self.path.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        return [json.loads(line) for line in whole.split("\n") if line]
+        content = self.path.read_bytes()
+        # Cut in bytes, since a crash may cut a character in two.
+        whole = content[: content.rfind(b"\n") + 1]
+        return [json.loads(line) for line in whole.split(b"\n") if line]
 
     def keep(self, wanted: Callable[[Mapping[str, Any]], bool]) -> None:
         """Takes out the entries that are not wanted, and a line that a crash cut off."""

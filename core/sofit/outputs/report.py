@@ -70,6 +70,7 @@ def _figures(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     if train["examples_per_second"] is not None:
         figures.append(("examples a second", f"{train['examples_per_second']:.3g}"))
         figures.append(("time of the steps", duration(train["seconds"])))
+    if train.get("mfu") is not None:
         figures.append(("of the machine's peak", f"{train['mfu']:.0%}"))
     if tokens.get("with_sharing") and tokens.get("without_sharing"):
         figures.append(("fewer tokens by shared prefixes", f"{tokens['without_sharing'] / tokens['with_sharing']:.1f}×"))

@@ -34,6 +34,7 @@ def results_of(
         evaluations: the lines of evaluations.jsonl.
     """
     info = dict(run.info)
+    shares = [step["mfu"] for step in steps if step.get("mfu") is not None]  # Lines of older versions have none.
     computed, of_examples = (sum(step[key] for step in steps) for key in ("computed_tokens", "example_tokens"))
     return {
         "task": run.task.name,
@@ -47,7 +48,7 @@ def results_of(
             "seconds": sum(step["seconds"] for step in steps),
             "examples": sum(step["examples"] for step in steps),
             "examples_per_second": examples_per_second(steps),
-            "mfu": median(step["mfu"] for step in steps) if steps else None,
+            "mfu": median(shares) if shares else None,
             "completion_tokens": sum(step["completion_tokens"] for step in steps),
             "first_loss": steps[0]["loss"] if steps else None,
             "last_loss": steps[-1]["loss"] if steps else None,

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from sofit.errors import SofitError
+
 
 @contextlib.contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
@@ -37,13 +39,36 @@ def _settle(folder: Path, replaced: Path) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON object the way Hugging Face's libraries do."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Writes a JSON object the way Hugging Face's libraries do.
+
+    Raises:
+        SofitError: the file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Writes tensors to a safetensors file."""
+    """Writes tensors to a safetensors file.
+
+    Raises:
+        SofitError: the file cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     # safetensors writes the memory of an array as it lies, which is wrong for a transposed one.
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, path, metadata={"format": "pt"})
+    arrays = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    try:
+        path.touch()
+        mode = path.stat().st_mode
+        save_file(arrays, path, metadata={"format": "pt"})
+        path.chmod(mode)  # It makes a file of its own, which the owner alone may read.
+    except (OSError, SafetensorError) as error:
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: Exception) -> SofitError:
+    return SofitError(f"Cannot write {path}: {getattr(error, 'strerror', None) or error}.")
