@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sofit.cli.options import Data, PluginFiles, Task
+from sofit.cli.options import Data, PluginFiles, Task, load
 from sofit.errors import SofitError
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ def check(
     Exit code 0: it can. 1: it has flaws, which are listed. 2: it cannot be read.
     """
     from sofit.grammar_check import check_grammar
-    from sofit.plugins import load_plugins
 
-    plugins = load_plugins(plugin or ())
-    for warning in plugins.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+    plugins = load(plugin or ())
     has_flaws = False
     for chosen, targets, share in _grammars(plugins, name, task, data):
         counts = {"mutant_count": math.ceil(mutants * share), "walk_count": math.ceil(walks * share)}
