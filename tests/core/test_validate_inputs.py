@@ -63,6 +63,19 @@ def test_csv_is_read_by_column_also_where_rows_span_lines(tmp_path: Path):
 def test_a_whole_file_is_one_output_where_the_format_says_so(tmp_path: Path):
     path = write(tmp_path / "call.viggo", [GOOD])
     assert run(path).exit_code == 0
+def test_csv_that_others_wrote_is_read(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    path.write_bytes(b'\xef\xbb\xbf"id","output"\r\n1,x\r\n')
+    assert [(f["id"], f["line"]) for f in findings(path)] == [("1", 2)]
+    path.write_bytes(b"\n\nid,output\n1,x\n")
+    assert [(f["id"], f["line"]) for f in findings(path)] == [("1", 4)]
+    path.write_bytes(b"output,input\n" + GOOD.encode().join([b'"', b'",']) + b"x" * 200_000 + b"\n")
+    assert run(path).exit_code == 0
+    path.write_bytes(b"output,id,output\nx,1,y\n")
+    assert "out.csv: several columns are called 'output'." in run(path).stderr
+    assert "several columns" not in run(path, "--field", "id").stderr
+
+
     path = write(tmp_path / "call.viggo", [GOOD, GOOD])
     [finding] = findings(path)
     assert (finding["code"], finding["line"], finding["column"]) == ("SOF004", 1, 41)
