@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def test_statistics_count_by_code_and_show_nothing_else(tmp_path: Path):
 
 def test_sarif_obeys_its_schema(tmp_path: Path):
     write(tmp_path / "ü out.txt", ["x", b"\xff", "", "inform(name[Portal], genres[puzzel])"])
+    write(tmp_path / os.fsdecode(b"\xff.txt"), ["x"])
     write(tmp_path / "out.jsonl", ['{"output": "x"}'])
     log = json.loads(run(tmp_path, "--output-format", "sarif").stdout)
     SarifLog.model_validate(log)
@@ -56,6 +58,7 @@ def test_sarif_obeys_its_schema(tmp_path: Path):
     assert regions[0] == {"startLine": 1}, "in JSONL a column of the output is none of the file"
     assert regions[1] == {"startLine": 1, "startColumn": 1, "endColumn": 2}
     assert course["results"][1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("%C3%BC%20out.txt")
+    assert course["results"][-1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/%FF.txt")
 
 
 def test_junit_is_read_by_a_junit_reader(tmp_path: Path):

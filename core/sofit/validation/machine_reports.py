@@ -4,6 +4,7 @@ All of it is ASCII, other characters escaped, so that it can be read whatever en
 """
 
 import json
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,7 @@ class Sarif:
         region: dict[str, int] = {"startLine": finding.line}
         if finding.is_flat:
             region |= {"startColumn": problem.column, "endColumn": problem.end_column}
-        location = {"artifactLocation": {"uri": quote(finding.file.replace("\\", "/"))}, "region": region}
+        location = {"artifactLocation": {"uri": quote(os.fsencode(finding.file.replace("\\", "/")))}, "region": region}
         details = {
             key: value for key, value in finding.as_json().items() if key in ("record", "id", "offset", "expected", "suggestion")
         }
