@@ -8,8 +8,10 @@ import typer
 from typer.testing import CliRunner
 from validated import GOOD, findings, run, write
 
-from sofit import SofitError
+from sofit import SofitError, load_plugins
 from sofit.cli.validate import validate
+from sofit.validation.outputs import make_reader
+from sofit.validation.sources import Source
 
 
 def test_an_empty_file_fails_unless_it_is_allowed(tmp_path: Path):
@@ -97,6 +99,27 @@ def test_folders_are_searched_and_the_standard_input_is_read(tmp_path: Path):
 
 
 PLUGIN = '''
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file of Linux")
+def test_an_error_while_reading_is_named():
+    assert run("/proc/self/mem").stderr == "error: Cannot read /proc/self/mem: Input/output error.\n"
+
+
+def test_what_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(SofitError, match=r"Cannot read inform.*: File name too long"):
+        run("inform(name[x])" * 20)
+    monkeypatch.setattr("sys.stdin", None)
+    stream = Source("<stdin>", None, make_reader("lines"))
+    with pytest.raises(SofitError, match="The standard input is closed"):
+        next(stream.read())
+
+
+@pytest.mark.parametrize("name", ["a.lark", "a.json"])
+def test_a_grammar_file_may_begin_with_a_byte_order_mark(tmp_path: Path, name: str):
+    path = tmp_path / name
+    path.write_text("\ufeff" + ('start: "1"' if name == "a.lark" else '{"const": 1}'), encoding="utf-8")
+    assert load_plugins().grammar(str(path)).accepts("1")
+
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -146,3 +169,7 @@ def test_a_task_with_a_grammar_for_each_example_finds_it_by_the_records_id(tmp_p
     result = CliRunner().invoke(app, [*arguments, "--split", "train"])
     assert result.exit_code == 2
     assert "out.jsonl:1: no example of task 'choose' has the id 'validation-0'." in result.stderr
+    path.write_text(json.dumps(rows[0] | {"output": "red "}) + '\n{"output": "up"}\n', encoding="utf-8")
+    result = CliRunner().invoke(app, [*arguments, "--fix"])
+    assert "out.jsonl:2: no example" in result.stderr
+    assert [f["record"] for f in json.loads(result.stdout)["findings"]] == [1], "the file stays as it is"

@@ -50,7 +50,7 @@ class Grammar:
         """
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
             if path.suffix != ".json":
                 return cls(path.stem, text, str(path))
             return cls.from_json_schema(json.loads(text), name=path.stem, path=str(path))

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from sofit.errors import SofitError
-from sofit.validation.outputs import FormatName, Reader, make_reader
+from sofit.validation.outputs import FormatName, Output, Reader, make_reader
 
 STDIN = "-"
 
@@ -26,23 +26,30 @@ class Source:
     """None for the standard input."""
     reader: Reader
 
-    @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        """Opens the bytes.
+    def read(self) -> Iterator[Output | bytes]:
+        """Yields the outputs, and the bytes between them.
 
         Raises:
-            SofitError: the file cannot be read, now or while it is open.
+            SofitError: the file or a row of it cannot be read.
         """
         try:
-            if self.path is None:
-                yield sys.stdin.buffer
-            else:
-                with self.path.open("rb") as stream:
-                    yield stream
+            with self._open() as stream:
+                yield from self.reader.read(stream, self.name)
         except OSError as error:
-            if error.filename is None or (self.path and Path(error.filename) != self.path):
-                raise  # Not of this file: a pipe that the reader of the output has closed, say.
             raise SofitError(f"Cannot read {self.name}: {error.strerror}.") from error
+
+    def _open(self) -> AbstractContextManager[BinaryIO]:
+        if self.path is not None:
+            return self.path.open("rb")
+        if sys.stdin is None:
+            raise SofitError("The standard input is closed. Give a file, or send the outputs through a pipe.")
+        return nullcontext(sys.stdin.buffer)
+
+    def is_file(self, path: Path) -> bool:
+        """Whether it is the regular file at `path`, maybe by another name."""
+        with suppress(OSError):  # There may be no such file.
+            return self.path is not None and self.path.is_file() and self.path.samefile(path)
+        return False
 
     @property
     def size_bytes(self) -> int | None:
@@ -61,8 +68,11 @@ def find_sources(
     """Returns the files that `paths` name: files, folders with all files of a known suffix below them, or "-".
 
     Raises:
-        SofitError: a path does not exist, or a folder holds no such file.
+        SofitError: a path does not exist or cannot be looked at, a folder holds no such file, or nothing that was named has
+            the fields or the standard input that the options speak of.
     """
+    if stdin_filename is not None and STDIN not in paths:
+        raise SofitError("--stdin-filename is what to call the standard input. Read it by the path -.")
 
     def source(path: Path | None, name: str) -> Source:
         suffix = Path(name).suffix.lower()
@@ -71,20 +81,33 @@ def find_sources(
 
     sources = []
     for name in paths:
-        path = Path(name)
         if name == STDIN:
             sources.append(source(None, stdin_filename or "<stdin>"))
-        elif path.is_dir():
-            files = [file for file in sorted(path.rglob("*")) if _is_wanted(file.relative_to(path), format_in) and file.is_file()]
-            if not files:
-                suffixes = ", ".join(FORMAT_BY_SUFFIX)
-                raise SofitError(f"The folder {name} holds no file that ends in {suffixes}. --format-in takes all its files.")
-            sources += [source(file, str(file)) for file in files]
-        elif path.exists():
-            sources.append(source(path, name))
-        else:
-            raise SofitError(f"There is no file {name}.")
+            continue
+        try:
+            files = _files(name, format_in)
+        except OSError as error:
+            raise SofitError(f"Cannot read {name}: {error.strerror}.") from error
+        sources += [source(file, shown) for file, shown in files]
+    if (output_field or id_field) and all(source.reader.is_flat for source in sources):
+        raise SofitError(
+            "--field and --id-field name fields of JSONL or CSV, and neither is read. Leave them out, or say --format-in."
+        )
     return sources
+
+
+def _files(name: str, format_in: FormatName | None) -> list[tuple[Path, str]]:
+    """Returns the file of that name, or those of the folder, and what messages call each."""
+    path = Path(name)
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if _is_wanted(file.relative_to(path), format_in) and file.is_file()]
+        if not files:
+            suffixes = ", ".join(FORMAT_BY_SUFFIX)
+            raise SofitError(f"The folder {name} holds no file that ends in {suffixes}. --format-in takes all its files.")
+        return [(file, str(file)) for file in files]
+    if not path.exists():
+        raise SofitError(f"There is no file {name}.")
+    return [(path, name)]
 
 
 def _is_wanted(file: Path, format_in: FormatName | None) -> bool:
