@@ -21,6 +21,7 @@ def test_an_empty_file_fails_unless_it_is_allowed(tmp_path: Path):
     assert result.stderr.startswith("error: ")
     assert "holds no output" in result.stderr
     assert run(path, "--allow-empty").exit_code == 0
+    assert run(path, "--allow-empty", "--min-valid", "0.9").exit_code == 0
 
 
 def test_a_broken_file_fails_and_the_others_are_judged_all_the_same(tmp_path: Path):
@@ -62,9 +63,6 @@ def test_csv_is_read_by_column_also_where_rows_span_lines(tmp_path: Path):
     assert "out.csv:2: the row has 1 columns, but the header has 2" in run(path).stderr
 
 
-def test_a_whole_file_is_one_output_where_the_format_says_so(tmp_path: Path):
-    path = write(tmp_path / "call.viggo", [GOOD])
-    assert run(path).exit_code == 0
 def test_csv_that_others_wrote_is_read(tmp_path: Path):
     path = tmp_path / "out.csv"
     path.write_bytes(b'\xef\xbb\xbf"id","output"\r\n1,x\r\n')
@@ -78,6 +76,9 @@ def test_csv_that_others_wrote_is_read(tmp_path: Path):
     assert "several columns" not in run(path, "--field", "id").stderr
 
 
+def test_a_whole_file_is_one_output_where_the_format_says_so(tmp_path: Path):
+    path = write(tmp_path / "call.viggo", [GOOD])
+    assert run(path).exit_code == 0
     path = write(tmp_path / "call.viggo", [GOOD, GOOD])
     [finding] = findings(path)
     assert (finding["code"], finding["line"], finding["column"]) == ("SOF004", 1, 41)
@@ -98,7 +99,6 @@ def test_folders_are_searched_and_the_standard_input_is_read(tmp_path: Path):
     assert run("-", stdin=GOOD.encode()).exit_code == 0
 
 
-PLUGIN = '''
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file of Linux")
 def test_an_error_while_reading_is_named():
     assert run("/proc/self/mem").stderr == "error: Cannot read /proc/self/mem: Input/output error.\n"
@@ -120,6 +120,7 @@ def test_a_grammar_file_may_begin_with_a_byte_order_mark(tmp_path: Path, name: s
     assert load_plugins().grammar(str(path)).accepts("1")
 
 
+PLUGIN = '''
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar

@@ -88,6 +88,16 @@ def test_findings_can_go_to_a_file(tmp_path: Path):
         run(path, "--output-file", tmp_path / "absent" / "report.jsonl")
 
 
+def test_findings_do_not_go_to_a_file_that_is_read(tmp_path: Path):
+    path = write(tmp_path / "out.txt", ["x"])
+    link = tmp_path / "link"
+    link.hardlink_to(path)
+    for read, report in ((path, path), (tmp_path, path), (path, link)):
+        with pytest.raises(SofitError, match="The outputs are read from"):
+            run(read, "--output-file", report)
+    assert path.read_bytes() == b"x\n"
+
+
 def test_output_in_an_encoding_that_lacks_a_character_escapes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", stream)

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from sofit.cli.options import PluginFiles
+from sofit.cli.options import PluginFiles, load
 from sofit.errors import SofitError
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ def validate(
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Of a task with a grammar for each example: where the examples are.")
     ] = None,
-    split: Annotated[str, typer.Option(help="With --data: the split whose examples the records' ids name.")] = "validation",
+    split: Annotated[
+        str | None, typer.Option(help="The split whose examples the records' ids name; by default validation.")
+    ] = None,
     plugin: PluginFiles = None,
     format_in: Annotated[
         FormatIn | None,
@@ -45,7 +47,7 @@ def validate(
     stdin_filename: Annotated[
         str | None, typer.Option(help="What to call the standard input; its suffix decides the format.")
     ] = None,
-    output_format: Annotated[OutputFormat, typer.Option(help="How to write the findings.")] = "full",
+    output_format: Annotated[OutputFormat | None, typer.Option(help="How to write the findings; by default full.")] = None,
     output_file: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
     select: Annotated[list[str] | None, typer.Option(help="Report only codes that begin so; commas separate several.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Report no codes that begin so.")] = None,
@@ -70,6 +72,12 @@ def validate(
         raise SofitError("--unsafe-fixes changes what --fix and --diff do. Give one of them too.")
     if fix and diff:
         raise SofitError("--fix changes the files and --diff does not. Give one of them.")
+    if output_format is not None and (statistics or diff):
+        raise SofitError(
+            "--output-format is how findings are written, and --statistics and --diff show none. The summary of json has counts."
+        )
+    if output_file is not None and diff:
+        raise SofitError("--output-file takes findings, and --diff shows none. Send the standard output to a file instead.")
     from sofit.validation.progress import progress_bar
     from sofit.validation.run import Mode
     from sofit.validation.run import validate as run
@@ -83,6 +91,8 @@ def validate(
         id_field=id_field,
         stdin_filename=stdin_filename,
     )
+    if output_file is not None and any(source.is_file(output_file) for source in sources):
+        raise SofitError(f"The outputs are read from {output_file}. Write the findings to another file with --output-file.")
     mode = Mode(
         rewrite="fix" if fix else "diff" if diff else "no",
         unsafe_fixes=unsafe_fixes,
@@ -92,7 +102,7 @@ def validate(
     # A fixed standard input takes the standard output, so the findings make way.
     findings_to_stderr = fix and STDIN in paths
     with _closed_pipe_is_no_error(), _output(output_file, sys.stderr if findings_to_stderr else sys.stdout) as stream:
-        report = _report(None if statistics or diff else output_format, stream, judge)
+        report = _report(None if statistics or diff else output_format or "full", stream, judge)
         with progress_bar(sources) as on_read:
             result = run(sources, judge, report, mode, on_read=on_read)
         if statistics:
@@ -112,24 +122,31 @@ def _codes(options: list[str] | None) -> list[str]:
 
 
 def _judge(
-    grammar: str | None, task: str | None, data: str | None, split: str, files: list[str], select: list[str], ignore: list[str]
+    grammar: str | None,
+    task: str | None,
+    data: str | None,
+    split: str | None,
+    files: list[str],
+    select: list[str],
+    ignore: list[str],
 ) -> "Judge | JudgeByExample":
-    from sofit.plugins import load_plugins
     from sofit.task import make_task
     from sofit.validation.judge import Judge, JudgeByExample
 
     if grammar is None and task is None:
         raise SofitError("Say what the outputs must be: --grammar NAME or FILE, or --task NAME.")
-    plugins = load_plugins(files)
-    for warning in plugins.warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    if task is not None:
-        chosen = make_task(plugins.task(task), {} if data is None else {"data": data})
-        if grammar is None and chosen.grammar is None:
-            examples = {example.id: example for example in chosen.load(split)}
-            return JudgeByExample(chosen, examples, select, ignore)
-    elif data is not None:
-        raise SofitError("--data is read by a task that has a grammar for each example. Name it with --task.")
+    plugins = load(files)
+    task_class = plugins.task(task) if task is not None else None
+    if task_class is not None and task_class.grammar is None and grammar is None:
+        by_example = make_task(task_class, {} if data is None else {"data": data})
+        examples = {example.id: example for example in by_example.load(split or "validation")}
+        return JudgeByExample(by_example, examples, select, ignore)
+    if data is not None or split is not None:
+        raise SofitError(
+            "--data and --split are read by a task that has a grammar for each example. Name it with --task, and no --grammar."
+        )
+    if task_class is not None:
+        chosen = make_task(task_class, {})
     else:
         # A task by the name of its grammar brings its rules.
         has_task = grammar in plugins.tasks and plugins.tasks[grammar].grammar is plugins.grammar(grammar)
@@ -190,6 +207,6 @@ def _closed_pipe_is_no_error() -> Iterator[None]:
 def _exit_code(result: "Result", min_valid: float | None, exit_zero: bool) -> int:
     if result.failures:
         return _FAILED
-    rate = result.summary.rate or 0.0
-    is_good = result.invalid == 0 if min_valid is None else rate >= min_valid
+    rate = result.summary.rate
+    is_good = result.invalid == 0 if min_valid is None or rate is None else rate >= min_valid
     return 0 if is_good or exit_zero else _INVALID
