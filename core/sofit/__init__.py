@@ -4,7 +4,7 @@ from sofit.errors import SofitError
 from sofit.grammar import Grammar, Problem
 from sofit.hookspecs import hookimpl
 from sofit.plugins import Plugins, load_plugins
-from sofit.records import Record, read_examples, read_split, take_split
+from sofit.records import Record, read_examples, read_split, read_text, take_split
 from sofit.scoring import json_fields, precision_recall_f1
 from sofit.task import Example, Message, Prediction, Scores, Task
 
@@ -25,5 +25,6 @@ __all__ = [
     "precision_recall_f1",
     "read_examples",
     "read_split",
+    "read_text",
     "take_split",
 ]

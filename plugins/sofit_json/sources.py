@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sofit import Example, Record, SofitError
-from sofit.records.filesystems import local_file, open_filesystem
+from sofit import Example, Record, SofitError, read_text
 from sofit_grammars.function_calls import Function, calls_schema, function_of
 from sofit_json.calls import Accepted, accepting, choices
 from sofit_json.values import schema_grammar
@@ -50,12 +49,14 @@ def read_schema(data: str, schema: str) -> str:
     inner, *outer = data.split("::")  # An address may lead into an archive: zip://rows::s3://bucket/data.zip.
     folders = [] if data.startswith("hf:") else [inner.rstrip("/"), os.path.dirname(inner) or "."]
     for place in [schema] if schema else ["::".join([f"{folder}/schema.json", *outer]) for folder in folders]:
-        filesystem, path = open_filesystem(place)
-        if schema or filesystem.isfile(path):
+        text = read_text(place)
+        if text is not None:
             try:
-                return schema_grammar(local_file(filesystem, path).read_text(encoding="utf-8-sig")).text
-            except (OSError, ValueError, RecursionError, SofitError) as error:
+                return schema_grammar(text).text
+            except (ValueError, RecursionError, SofitError) as error:
                 raise SofitError(f"Cannot read the JSON Schema {place}: {error}") from error
+    if schema:
+        raise SofitError(f"There is no JSON Schema {schema}.")
     raise SofitError(
         f"The rows of {data} have no functions to call, so they need a JSON Schema, and there is no schema.json with them. Put"
         " one there, or name one with --set task_options.schema=FILE. Functions stand in a field function, functions or tools."

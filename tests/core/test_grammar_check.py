@@ -220,7 +220,7 @@ def test_the_command_says_what_it_needs(tmp_path: Path):
         check("vigo")
     path = tmp_path / "own.lark"
     path.write_text('start: "a"', encoding="utf-8")
-    with pytest.raises(SofitError, match="--data is read by a task"):
+    with pytest.raises(SofitError, match="--data and --set concern a task"):
         check(str(path), "--data", "demo")
     code, output = check(str(path), "--task", "viggo")
     assert code == 1

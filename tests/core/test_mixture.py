@@ -110,7 +110,7 @@ def test_a_mixture_survives_being_written_down(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("mixture: {calls: {task: viggo, wieght: 2}}", "unknown key 'mixture.calls.wieght'"),
-        ("mixture: {calls: {task: viggo, weight: 0}}", "mixture must be"),
+        ("mixture: {calls: {task: viggo, weight: 0}}", "mixture.calls.weight: Input should be greater than 0"),
         ("mixture: {calls: {weight: 2}}", "mixture"),
         ("mixture: {calls: {task: vigo}}", "No task is called 'vigo'"),
         ("mixture: {calls: {task: viggo}}\ndata: demo", "Each part of a mixture has its own data"),

@@ -79,20 +79,40 @@ def test_reading_stops_after_the_errors_that_were_asked_for(tmp_path: Path):
         "n": 2, "valid": 0, "rate": 0.0, "codes": None, "warnings": 0, "fixed": 0, "complete": False,
     }  # fmt: skip
     assert "Not all was read." in run(path, "--max-errors", "2").stderr
+    ends = write(tmp_path / "ends.txt", [GOOD, "x"])
+    assert "Not all was read." in run(ends, path, "--max-errors", "1").stderr
+    assert "Not all was read." not in run(ends, "--max-errors", "1").stderr
 
 
-def test_a_missing_file_a_missing_grammar_and_contrary_options_are_errors(tmp_path: Path):
+def test_a_missing_file_and_a_missing_grammar_are_errors(tmp_path: Path):
     with pytest.raises(SofitError, match="There is no file"):
         run(tmp_path / "absent.txt")
     path = write(tmp_path / "out.txt", [GOOD])
-    with pytest.raises(SofitError, match="--unsafe-fixes changes what --fix"):
-        run(path, "--unsafe-fixes")
-    with pytest.raises(SofitError, match="Give one of them"):
-        run(path, "--fix", "--diff")
     app = typer.Typer()
     app.command()(validate)
     assert "--grammar" in str(CliRunner().invoke(app, [str(path)]).exception)
     assert "Did you mean 'viggo'" in str(CliRunner().invoke(app, [str(path), "--grammar", "vigo"]).exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--unsafe-fixes"], "--unsafe-fixes changes what --fix"),
+        (["--fix", "--diff"], "Give one of them"),
+        (["--diff", "--output-format", "json"], "--output-format is how findings are written"),
+        (["--statistics", "--output-format", "json"], "--output-format is how findings are written"),
+        (["--diff", "--output-file", "x"], "--output-file takes findings"),
+        (["--stdin-filename", "x.csv"], "--stdin-filename is what to call the standard input"),
+        (["--field", "x"], "--field and --id-field name fields"),
+        (["--id-field", "x"], "--field and --id-field name fields"),
+        (["--task", "viggo", "--data", "x"], "--data and --split are read by a task"),
+        (["--split", "test"], "--data and --split are read by a task"),
+    ],
+)
+def test_options_that_would_do_nothing_are_errors(tmp_path: Path, options: list[str], message: str):
+    path = write(tmp_path / "out.txt", [GOOD])
+    with pytest.raises(SofitError, match=message):
+        run(path, *options)
 
 
 def test_a_grammar_that_does_not_compile_is_the_only_thing_said(tmp_path: Path):

@@ -2,17 +2,21 @@
 
 import json
 import os
+import shutil
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner
 from validated import GOOD, run, write
 
-from sofit.cli.validate import validate
-
-CALL = "inform(name[Portal])"
+from sofit import Grammar
+from sofit.validation import reports
+from sofit.validation.judge import Judge
+from sofit.validation.outputs import FormatName, make_reader
+from sofit.validation.run import Mode, validate
+from sofit.validation.sources import Source
+from sofit_grammars import builtin_grammar
 
 
 def test_safe_fixes_take_off_what_surrounds_an_output_and_touch_no_other_byte(tmp_path: Path):
@@ -36,33 +40,62 @@ def test_safe_fixes_take_off_what_surrounds_an_output_and_touch_no_other_byte(tm
 
 
 @pytest.mark.parametrize(
-    ("name", "around", "wrong", "right"),
+    ("name", "row"),
     [
-        ("numbers.jsonl", '{"n":1e400,"m":1234567890.12345678901,"a":1,"a":2,"output":%s}', f'" {CALL}"', f'"{CALL}"'),
-        ("escapes.jsonl", r'{"a":"\ud83d \udcff é","output" : %s ,"b":[{"output":" x"}]}', f'"{CALL} "', f'"{CALL}"'),
-        ("twice.jsonl", '{"output":" x", "output": %s}\r\n', rf'"{CALL}\n"', f'"{CALL}"'),
-        ("mark.jsonl", "\ufeff %s", f'" {CALL}"', f'"{CALL}"'),
-        ("breaks.csv", 'output,note\r\n%s,"x\ry"\r\n', f"{CALL} ", CALL),
-        ("quoted.csv", 'id,output,note\n"a,\nb",%s,""\n', f'"{CALL} "', CALL),
-        ("blank.csv", '\ufeff\n"output","id"\n%s,c\n', f" {CALL}", CALL),
-        ("long.csv", "output,note\n%s," + "x" * 200_000, f" {CALL}", CALL),
+        ("out.jsonl", rb'{"score":1e400, "n" : 12345678901234567890.5,"a":1,"a":2,"output":%s}'),
+        ("out.jsonl", rb'  {"output":"x","nested":{"output":["}"]},"out\u0070ut": %s ,"input":"x \ud83d y \udcff"} '),
+        ("out.jsonl", b'\xef\xbb\xbf {"input":"\xff \\u00e9","output"\t:%s }\r'),
+        ("out.jsonl", b" %s "),
+        ("out.csv", b'"x\ny","x\ry",\'"\xff,%s,"a ""b""",\r'),
+        ("out.csv", b'"1","2",3,%s,,"5"'),
+        ("out.csv", b"\xef\xbb\xbf\r\n"),
     ],
 )
-def test_a_fix_leaves_every_byte_beside_the_output(tmp_path: Path, name: str, around: str, wrong: str, right: str):
+def test_a_fix_changes_no_byte_beside_the_output(tmp_path: Path, name: str, row: bytes):
     path = tmp_path / name
-    path.write_bytes((around % wrong).encode())
-    assert run(path, "--fix").exit_code == 0
-    assert path.read_bytes().decode() == around % right
+    header = b"" if name == "out.jsonl" else b'"a",b,c,output,d,e\n'
+    if b"%s" not in row:  # What stands before the header.
+        header, row = row + header, b"1,2,3,%s,4,5\n"
+    path.write_bytes(header + row.replace(b"%s", b'"%s "' % GOOD.encode()))
+    result = run(path, "--fix")
+    assert (result.exit_code, "1 fixed." in result.stderr) == (0, True), result.stderr
+    assert path.read_bytes() == header + row.replace(b"%s", b'"%s"' % GOOD.encode())
 
 
-def test_a_fix_is_none_where_it_would_make_two_outputs_of_one(tmp_path: Path):
-    grammar = tmp_path / "g.lark"
-    grammar.write_text('start: "a" "\\n" "b"\n', encoding="utf-8")
-    path = write(tmp_path / "out.txt", ["ab"])
-    app = typer.Typer()
-    app.command()(validate)
-    result = CliRunner().invoke(app, [str(path), "--grammar", str(grammar), "--fix", "--unsafe-fixes"])
-    assert (result.exit_code, path.read_text(encoding="utf-8")) == (1, "ab\n")
+def test_a_csv_cell_is_quoted_where_it_was_or_must_be(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    path.write_bytes(b'output\n"`a`"\n`a`\n`a"b`\n" "\n')
+    _fix(path, "csv", Grammar("words", r'start: "a" | "a\"b" |'))
+    assert path.read_bytes() == b'output\n"a"\na\n"a""b"\n""\n'
+
+
+@pytest.mark.parametrize(
+    ("format_name", "grammar", "before", "after"),
+    [
+        ("lines", r'start: "a" "\n" "b"', b"ab\n", b"ab\n"),
+        ("text", r'start: "a" "\n" "b"', b"ab\n", b"a\nb\n"),
+        ("text", r'start: "a" "\n"', b"a", b"a\n\n"),
+        ("jsonl", r'start: "a" "\n" "b"', b'"ab"', rb'"a\nb"'),
+        ("csv", r'start: "a" "\n" "b"', b"output\nab\n", b'output\n"a\nb"\n'),
+    ],
+)
+def test_a_mended_output_is_valid_when_it_is_read_again(
+    tmp_path: Path, format_name: FormatName, grammar: str, before: bytes, after: bytes
+):
+    path = tmp_path / "out"
+    path.write_bytes(before)
+    is_mended = before != after
+    assert _fix(path, format_name, Grammar("lines", grammar)) == is_mended
+    assert path.read_bytes() == after
+    assert _fix(path, format_name, Grammar("lines", grammar)) == 0
+
+
+def _fix(path: Path, format_name: FormatName, grammar: Grammar) -> int:
+    """Mends a file, by guesses too; returns how many outputs that mended."""
+    source = Source(path.name, path, make_reader(format_name))
+    result = validate([source], Judge(grammar), reports.Silent(), Mode(rewrite="fix", unsafe_fixes=True))
+    assert not result.failures
+    return result.summary.fixed
 
 
 def test_a_fixed_output_is_not_scored_as_the_models_own(tmp_path: Path):
@@ -100,13 +133,36 @@ def test_unsafe_fixes_write_what_was_meant_or_leave_the_output_alone(tmp_path: P
 
 
 def test_a_diff_shows_the_fix_and_changes_nothing(tmp_path: Path):
-    path = write(tmp_path / "my out.txt", [GOOD, GOOD + " ", GOOD])
+    path = write(tmp_path / "out.txt", [GOOD, GOOD + " ", GOOD])
     before = path.read_bytes()
     result = run(path, "--diff")
-    assert result.stdout.splitlines()[0] == f"--- {path}\t", "a blank would end the name"
+    assert result.stdout.splitlines()[:2] == [f"--- {path}", f"+++ {path}"]
     assert result.stdout.splitlines()[2:] == ["@@ -2,1 +2,1 @@", f"-{GOOD} ", f"+{GOOD}"]
     assert path.read_bytes() == before
     assert result.exit_code == 1
+
+
+@pytest.mark.skipif(shutil.which("patch") is None, reason="patch is not installed")
+def test_patch_applies_a_diff_to_names_with_spaces_and_absolute_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    paths = [write(tmp_path / name, [GOOD, GOOD + " "]) for name in ("a.txt", "a b.txt")]
+    diff = run(paths[0], paths[1].name, "--diff").stdout_bytes
+    assert [line for line in diff.splitlines() if line.startswith(b"+++")] == [b"+++ a.txt", b"+++ a b.txt\t"]
+    subprocess.run(["patch", "-p0"], input=diff, check=True, capture_output=True)
+    assert run(*paths).exit_code == 0
+
+
+def test_files_are_mended_though_the_reader_of_the_findings_has_seen_enough(tmp_path: Path):
+    path = write(tmp_path / "out.txt", ["x", GOOD + " "])
+    read, written = os.pipe()
+    os.close(read)
+    stream = os.fdopen(written, "w", buffering=1)
+    source = Source("out.txt", path, make_reader("lines"))
+    result = validate([source], Judge(builtin_grammar("viggo")), reports.Concise(stream), Mode(rewrite="fix"))
+    assert (result.summary.n, result.summary.fixed) == (2, 1)
+    assert path.read_text(encoding="utf-8") == f"x\n{GOOD}\n"
+    with pytest.raises(BrokenPipeError):
+        stream.close()
 
 
 def test_the_fixed_standard_input_goes_to_the_standard_output(tmp_path: Path):
@@ -125,12 +181,12 @@ def test_a_link_stays_a_link_when_its_file_is_fixed(tmp_path: Path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["link.txt", "out.txt"], "no half-written file is left"
 
 
-def test_a_file_that_breaks_half_way_is_not_replaced(tmp_path: Path):
+def test_a_file_that_breaks_half_way_is_not_replaced_and_nothing_in_it_counts_as_mended(tmp_path: Path):
     path = write(tmp_path / "out.jsonl", [json.dumps({"output": GOOD + " "}), "{broken"])
     before = path.read_bytes()
-    result = run(path, "--fix")
+    result = run(path, "--fix", "--output-format", "concise")
     assert result.exit_code == 2
-    assert " 1 fixed." not in result.stderr, "nothing was written"
-    assert "1 of its outputs could be fixed" in result.stderr
+    assert "out.jsonl:1:41: SOF004" in result.stdout
+    assert "fixed" not in result.stderr
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]

@@ -138,9 +138,10 @@ def test_mutated_targets_get_a_verdict(shared_data: Path, count: int):
         "inform(" + "name[x], " * 10_000,
         "[" * 50_000,
         " " * 100_000,
+        "```\n" + " " * 100_000,
         "inform(name[" + "x" * 99_999,
     ],
-    ids=["nested", "lines", "list", "brackets", "blank", "value"],
+    ids=["nested", "lines", "list", "brackets", "blank", "open fence", "value"],
 )
 def test_very_long_and_very_deep_texts_get_a_verdict(text: str):
     for judge in (VIGGO, NOTES):

@@ -8,8 +8,10 @@ import typer
 from typer.testing import CliRunner
 from validated import GOOD, findings, run, write
 
-from sofit import SofitError
+from sofit import SofitError, load_plugins
 from sofit.cli.validate import validate
+from sofit.validation.outputs import make_reader
+from sofit.validation.sources import Source
 
 
 def test_an_empty_file_fails_unless_it_is_allowed(tmp_path: Path):
@@ -61,6 +63,19 @@ def test_csv_is_read_by_column_also_where_rows_span_lines(tmp_path: Path):
     assert "out.csv:2: the row has 1 columns, but the header has 2" in run(path).stderr
 
 
+def test_csv_that_others_wrote_is_read(tmp_path: Path):
+    path = tmp_path / "out.csv"
+    path.write_bytes(b'\xef\xbb\xbf"id","output"\r\n1,x\r\n')
+    assert [(f["id"], f["line"]) for f in findings(path)] == [("1", 2)]
+    path.write_bytes(b"\n\nid,output\n1,x\n")
+    assert [(f["id"], f["line"]) for f in findings(path)] == [("1", 4)]
+    path.write_bytes(b"output,input\n" + GOOD.encode().join([b'"', b'",']) + b"x" * 200_000 + b"\n")
+    assert run(path).exit_code == 0
+    path.write_bytes(b"output,id,output\nx,1,y\n")
+    assert "out.csv: several columns are called 'output'." in run(path).stderr
+    assert "several columns" not in run(path, "--field", "id").stderr
+
+
 def test_a_whole_file_is_one_output_where_the_format_says_so(tmp_path: Path):
     path = write(tmp_path / "call.viggo", [GOOD])
     assert run(path).exit_code == 0
@@ -84,40 +99,25 @@ def test_folders_are_searched_and_the_standard_input_is_read(tmp_path: Path):
     assert run("-", stdin=GOOD.encode()).exit_code == 0
 
 
-def test_a_file_of_outputs_is_never_written_over_by_the_findings(tmp_path: Path):
-    path = write(tmp_path / "out.txt", [GOOD])
-    with pytest.raises(SofitError, match="is read as outputs"):
-        run(tmp_path, "--output-file", path)
-    assert path.read_text(encoding="utf-8") == GOOD + "\n"
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file of Linux")
+def test_an_error_while_reading_is_named():
+    assert run("/proc/self/mem").stderr == "error: Cannot read /proc/self/mem: Input/output error.\n"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["x" * 300], "is no file: File name too long"),
-        (["out.txt", "--field", "call"], "name fields of JSONL and CSV"),
-        (["out.txt", "--stdin-filename", "a.csv"], "which is not read"),
-    ],
-)
-def test_what_cannot_be_done_as_asked_is_an_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
-):
-    write(tmp_path / "out.txt", [GOOD])
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SofitError, match=message):
-        run(*arguments)
+def test_what_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(SofitError, match=r"Cannot read inform.*: File name too long"):
+        run("inform(name[x])" * 20)
+    monkeypatch.setattr("sys.stdin", None)
+    stream = Source("<stdin>", None, make_reader("lines"))
+    with pytest.raises(SofitError, match="The standard input is closed"):
+        next(stream.read())
 
 
-def test_a_column_that_is_there_twice_and_bytes_that_cannot_be_read_are_named(tmp_path: Path):
-    path = write(tmp_path / "out.csv", ["output,id,output", "x,1,y"])
-    assert "2 columns are called 'output'" in run(path).stderr
-    assert "Cannot read /proc/self/mem: " in run("/proc/self/mem", "--format-in", "lines").stderr
-
-
-def test_what_was_left_unread_is_told(tmp_path: Path):
-    files = [write(tmp_path / name, ["x"]) for name in ("a.txt", "b.txt")]
-    result = run(*files, "--max-errors", "1", "--output-format", "json")
-    assert json.loads(result.stdout)["summary"]["complete"] is False
+@pytest.mark.parametrize("name", ["a.lark", "a.json"])
+def test_a_grammar_file_may_begin_with_a_byte_order_mark(tmp_path: Path, name: str):
+    path = tmp_path / name
+    path.write_text("\ufeff" + ('start: "1"' if name == "a.lark" else '{"const": 1}'), encoding="utf-8")
+    assert load_plugins().grammar(str(path)).accepts("1")
 
 
 PLUGIN = '''
@@ -170,3 +170,7 @@ def test_a_task_with_a_grammar_for_each_example_finds_it_by_the_records_id(tmp_p
     result = CliRunner().invoke(app, [*arguments, "--split", "train"])
     assert result.exit_code == 2
     assert "out.jsonl:1: no example of task 'choose' has the id 'validation-0'." in result.stderr
+    path.write_text(json.dumps(rows[0] | {"output": "red "}) + '\n{"output": "up"}\n', encoding="utf-8")
+    result = CliRunner().invoke(app, [*arguments, "--fix"])
+    assert "out.jsonl:2: no example" in result.stderr
+    assert [f["record"] for f in json.loads(result.stdout)["findings"]] == [1], "the file stays as it is"

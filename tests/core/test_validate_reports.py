@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def test_statistics_count_by_code_and_show_nothing_else(tmp_path: Path):
 
 def test_sarif_obeys_its_schema(tmp_path: Path):
     write(tmp_path / "ü out.txt", ["x", b"\xff", "", "inform(name[Portal], genres[puzzel])"])
+    write(tmp_path / os.fsdecode(b"\xff.txt"), ["x"])
     write(tmp_path / "out.jsonl", ['{"output": "x"}'])
     log = json.loads(run(tmp_path, "--output-format", "sarif").stdout)
     SarifLog.model_validate(log)
@@ -56,6 +58,7 @@ def test_sarif_obeys_its_schema(tmp_path: Path):
     assert regions[0] == {"startLine": 1}, "in JSONL a column of the output is none of the file"
     assert regions[1] == {"startLine": 1, "startColumn": 1, "endColumn": 2}
     assert course["results"][1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("%C3%BC%20out.txt")
+    assert course["results"][-1]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].endswith("/%FF.txt")
 
 
 def test_junit_is_read_by_a_junit_reader(tmp_path: Path):
@@ -83,6 +86,16 @@ def test_findings_can_go_to_a_file(tmp_path: Path):
     assert json.loads((tmp_path / "report.jsonl").read_text(encoding="utf-8"))["code"] == "SOF001"
     with pytest.raises(SofitError, match="Cannot write"):
         run(path, "--output-file", tmp_path / "absent" / "report.jsonl")
+
+
+def test_findings_do_not_go_to_a_file_that_is_read(tmp_path: Path):
+    path = write(tmp_path / "out.txt", ["x"])
+    link = tmp_path / "link"
+    link.hardlink_to(path)
+    for read, report in ((path, path), (tmp_path, path), (path, link)):
+        with pytest.raises(SofitError, match="The outputs are read from"):
+            run(read, "--output-file", report)
+    assert path.read_bytes() == b"x\n"
 
 
 def test_output_in_an_encoding_that_lacks_a_character_escapes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -20,7 +20,7 @@ def generate(
     ],
     task: options.Task = None,
     model: options.Model = None,
-    constrained: options.Constrained = None,
+    constrained: options.Constrained = True,
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     seed: options.DrawingSeed = None,
@@ -48,7 +48,7 @@ def generate(
         config=config,
         settings=settings,
         plugin=plugin,
-        overrides={"evaluation.constrained": constrained, **options.drawing(temperature, top_p, seed)},
+        overrides=options.drawing(temperature, top_p, seed),
     )
     from sofit.generate import generate_texts
     from sofit.generation_progress import GenerationProgress
@@ -58,7 +58,7 @@ def generate(
             loaded,
             plugins,
             inputs,
-            constrained=loaded.evaluation.constrained is not False,
+            constrained=bool(constrained),
             on_progress=lambda done: progress.show("generating", done, len(inputs)),
         )
     for line in _jsonl(inputs, predictions) if output_format == "jsonl" else _text(inputs, predictions):

@@ -33,7 +33,9 @@ def validate(
     data: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Of a task with a grammar for each example: where the examples are.")
     ] = None,
-    split: Annotated[Split, typer.Option(help="With --data: the split whose examples the records' ids name.")] = "validation",
+    split: Annotated[
+        Split | None, typer.Option(help="The split whose examples the records' ids name; by default validation.")
+    ] = None,
     settings: Settings = None,
     plugin: PluginFiles = None,
     format_in: Annotated[
@@ -47,7 +49,7 @@ def validate(
     stdin_filename: Annotated[
         str | None, typer.Option(help="What to call the standard input; its suffix decides the format.")
     ] = None,
-    output_format: Annotated[OutputFormat, typer.Option(help="How to write the findings.")] = "full",
+    output_format: Annotated[OutputFormat | None, typer.Option(help="How to write the findings; by default full.")] = None,
     output_file: Annotated[Path | None, typer.Option(help="Write the findings to this file.")] = None,
     select: Annotated[list[str] | None, typer.Option(help="Report only codes that begin so; commas separate several.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Report no codes that begin so.")] = None,
@@ -72,8 +74,12 @@ def validate(
         raise SofitError("--unsafe-fixes changes what --fix and --diff do. Give one of them too.")
     if max_errors is not None and min_valid is not None:
         raise SofitError("--min-valid needs all outputs, and --max-errors stops reading. Give one of them.")
-    if statistics and output_format != "full":
-        raise SofitError(f"--statistics is text, and --output-format asks for {output_format}, which has them too. Give one.")
+    if output_format is not None and (statistics or diff):
+        raise SofitError(
+            "--output-format is how findings are written, and --statistics and --diff show none. The summary of json has counts."
+        )
+    if output_file is not None and diff:
+        raise SofitError("--output-file takes findings, and --diff shows none. Send the standard output to a file instead.")
     if fix and diff:
         raise SofitError("--fix changes the files and --diff does not. Give one of them.")
     from sofit.validation.progress import progress_bar
@@ -85,8 +91,8 @@ def validate(
     if task is not None:
         judge = _judge_of_task(grammar, task, data, split, settings, plugin, **rules)
     elif grammar is not None:
-        if data is not None or settings:
-            raise SofitError("--data and --set concern a task that has a grammar for each example. Name it with --task.")
+        if data is not None or split is not None or settings:
+            raise SofitError("--data, --split and --set concern a task that has a grammar for each example. Name it with --task.")
         judge = _judge_of_grammar(grammar, plugin, **rules)
     else:
         raise SofitError("Say what the outputs must be: --grammar NAME or FILE, or --task NAME.")
@@ -97,8 +103,8 @@ def validate(
         id_field=id_field,
         stdin_filename=stdin_filename,
     )
-    if output_file is not None and any(source.path and source.path.resolve() == output_file.resolve() for source in sources):
-        raise SofitError(f"{output_file} is read as outputs. Give --output-file another place.")
+    if output_file is not None and any(source.is_file(output_file) for source in sources):
+        raise SofitError(f"The outputs are read from {output_file}. Write the findings to another file with --output-file.")
     mode = Mode(
         rewrite="fix" if fix else "diff" if diff else "no",
         unsafe_fixes=unsafe_fixes,
@@ -108,7 +114,7 @@ def validate(
     # A fixed standard input takes the standard output, so the findings make way.
     findings_to_stderr = fix and STDIN in paths
     with _closed_pipe_is_no_error(), _output(output_file, sys.stderr if findings_to_stderr else sys.stdout) as stream:
-        report = _report(None if statistics or diff else output_format, stream, judge)
+        report = _report(None if statistics or diff else output_format or "full", stream, judge)
         with progress_bar(sources) as on_read:
             result = run(sources, judge, report, mode, on_read=on_read)
         if statistics:
@@ -131,7 +137,7 @@ def _judge_of_task(
     grammar: str | None,
     task: str,
     data: str | None,
-    split: Split,
+    split: Split | None,
     settings: list[str] | None,
     plugin: list[str] | None,
     *,
@@ -145,8 +151,8 @@ def _judge_of_task(
     chosen = plugins.make_task(loaded)
     language = chosen.grammar if grammar is None else plugins.grammar(grammar)
     if language is not None:
-        if data is not None:
-            raise SofitError("--data is read where each example has its own grammar. Here one is for all: leave --data out.")
+        if data is not None or split is not None:
+            raise SofitError("--data and --split are read where each example has its own grammar, and here one is for all.")
         _ = language.recogniser  # A grammar that does not compile is an error before anything is read.
         return Judge(language, chosen, select, ignore)
     if data is None and chosen.is_demo:
@@ -155,7 +161,7 @@ def _judge_of_task(
             " examples are.",
             err=True,
         )
-    return JudgeByExample(chosen, {example.id: example for example in chosen.load(split)}, select, ignore)
+    return JudgeByExample(chosen, {example.id: example for example in chosen.load(split or "validation")}, select, ignore)
 
 
 def _judge_of_grammar(grammar: str, plugin: list[str] | None, *, select: list[str], ignore: list[str]) -> "Judge":
@@ -219,6 +225,6 @@ def _closed_pipe_is_no_error() -> Iterator[None]:
 def _exit_code(result: "Result", min_valid: float | None, exit_zero: bool) -> int:
     if result.failures:
         return _FAILED
-    rate = 1.0 if result.summary.rate is None else result.summary.rate
-    is_good = result.invalid == 0 if min_valid is None else rate >= min_valid
+    rate = result.summary.rate
+    is_good = result.invalid == 0 if min_valid is None or rate is None else rate >= min_valid
     return 0 if is_good or exit_zero else _INVALID

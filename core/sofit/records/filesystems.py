@@ -42,6 +42,22 @@ def open_filesystem(url: str) -> "tuple[AbstractFileSystem, str]":
         raise SofitError(f"Cannot read {url}: {error}.") from error
 
 
+def read_text(place: str) -> str | None:
+    """Returns the text of a small file, a schema beside the rows for instance; None where there is none.
+
+    Args:
+        place: a path, or an address of any kind that fsspec knows.
+
+    Raises:
+        SofitError: it cannot be read, or is not UTF-8.
+    """
+    filesystem, path = open_filesystem(place)
+    try:
+        return local_file(filesystem, path).read_text(encoding="utf-8-sig") if filesystem.isfile(path) else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SofitError(f"Cannot read {place}: {error}.") from error
+
+
 def identity_of(filesystem: "AbstractFileSystem", path: str) -> str:
     """Returns a name for a file as it is now. Another one is given to it once its content changes.
 

@@ -13,7 +13,7 @@ from sofit.grammar.problem import TRAILING_TEXT, Problem
 Problems = Callable[[str], Iterable[Problem]]
 """All that is wrong with a text."""
 
-# The word after the fence names a language.
+# The word after the opening fence names a language.
 _FENCE = re.compile(r"\s*```[\w+-]*[ \t]*\r?\n")
 _INLINE_FENCE = re.compile(r"\s*(`{1,3})([^`\n]+)\1\s*")
 _MOST_EDITS = 8
@@ -63,8 +63,9 @@ def _unwrap(text: str) -> tuple[str, list[str]]:
 
 
 def _unfence(text: str) -> str:
+    # In one expression, where no fence closes, every blank would be tried as the one before it.
     opening, body = _FENCE.match(text), text.rstrip()
-    if opening and body.endswith("```") and len(body) - 3 >= opening.end():
+    if opening and body.endswith("```") and opening.end() <= len(body) - 3:
         return body[opening.end() : -3].rstrip(" \t").removesuffix("\n").removesuffix("\r")
     inline = _INLINE_FENCE.fullmatch(text)
     return inline.group(2) if inline else text

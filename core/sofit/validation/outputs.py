@@ -7,7 +7,6 @@ So a file with some outputs changed is what was read, joined again.
 import csv
 import json
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,8 +21,10 @@ DEFAULT_FIELDS = ("output", "prediction", "completion", "response", "text", "tar
 """Where a row's output is looked for, in this order, unless `--field` names the field."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_JSON_BLANK = re.compile(r"[ \t\r\n]*")
-_CSV_FIELD = re.compile(r'"(?:[^"]|"")*"|[^,\r\n]*')
+_BLANK = re.compile(r"[ \t\r\n]*")
+_CELL = re.compile(r'"[^"]*(?:""[^"]*)*"|[^,\r\n]*')
+_MOST_CELL_CHARACTERS = 1 << 26
+"""A quote that nothing closes takes the rest of the file, so there must be an end to what is read for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Reader(Protocol):
     @property
     def is_flat(self) -> bool:
         """Whether a column of an output is a column of the file. In JSONL and CSV the output is wrapped, and only the line is."""
+        ...
+
+    def holds(self, text: str) -> bool:
+        """Whether a record can hold an output, so that it is read again as one."""
         ...
 
     def read(self, stream: BinaryIO, file: str) -> Iterator[Output | bytes]:
@@ -86,6 +91,10 @@ class Lines:
 
     is_flat: bool = True
 
+    def holds(self, text: str) -> bool:
+        """Whether it is one line."""
+        return "\n" not in text
+
     def read(self, stream: BinaryIO, file: str) -> Iterator[Output | bytes]:
         """Yields each line."""
         for number, raw in enumerate(stream, start=1):
@@ -105,11 +114,20 @@ class Text:
 
     is_flat: bool = True
 
+    def holds(self, text: str) -> bool:
+        """Always."""
+        return True
+
     def read(self, stream: BinaryIO, file: str) -> Iterator[Output | bytes]:
         """Yields the one output."""
         raw = stream.read()
         end = raw[-1:] if raw.endswith(b"\n") else b""
-        yield Output(decode(raw.removesuffix(end)), 1, 1, raw, lambda text: encode(text) + end)
+        yield Output(decode(raw.removesuffix(end)), 1, 1, raw, partial(_rewrite_text, end))
+
+
+def _rewrite_text(end: bytes, text: str) -> bytes:
+    # A line end that is the output's needs one after it that is the file's.
+    return encode(text) + (end or (b"\n" if text.endswith("\n") else b""))
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,10 @@ class _Rows:
     output_field: str | None
     id_field: str | None
     is_flat: bool = field(default=False, init=False)
+
+    def holds(self, text: str) -> bool:
+        """Always: quotes surround it."""
+        return True
 
     def _name(self, row: dict[str, Any], where: str) -> str:
         """Returns the name of the field that holds the output."""
@@ -179,33 +201,35 @@ class Jsonl(_Rows):
 
 
 def _rewrite_json(raw: bytes, name: str | None, text: str) -> bytes:
-    """Puts an output in the place of the one under `name`, or of the whole value, and leaves all other bytes as they are."""
-    line = decode(raw)
-    start, end = _value_span(line, name)
-    return encode(line[:start] + json.dumps(text, ensure_ascii=False) + line[end:])
+    row = decode(raw)
+    start, end = _value_span(row, name)
+    return encode(row[:start] + json.dumps(text, ensure_ascii=False) + row[end:])
 
 
-def _value_span(line: str, name: str | None) -> tuple[int, int]:
-    """Returns where a value stands in a line that is known to be JSON; of equal names the last, as JSON is read."""
+def _value_span(row: str, name: str | None) -> tuple[int, int]:
+    """Returns where a row has the value of a field, of several by that name the last; the row itself is one without a name.
+
+    Numbers, escapes and names that stand twice would not survive being read and written again.
+    """
     read = json.JSONDecoder().raw_decode
-
-    def after_blank(place: int) -> int:
-        blank = _JSON_BLANK.match(line, place)
-        assert blank is not None, "it matches nothing, too"
-        return blank.end()
-
-    start = after_blank(len("\ufeff") if line.startswith("\ufeff") else 0)
+    at = _after_blank(row, int(row.startswith("\ufeff")))
     if name is None:
-        return start, read(line, start)[1]
-    span, place = (start, start), after_blank(start + 1)
-    while line[place] != "}":
-        key, place = read(line, place)
-        start = after_blank(after_blank(place) + 1)
-        _, place = read(line, start)
-        span = (start, place) if key == name else span
-        place = after_blank(place)
-        place = after_blank(place + 1) if line[place] == "," else place
+        return at, read(row, at)[1]
+    span = (0, 0)
+    while row[at] != "}":  # Here stands the bracket that opens the object, or a comma.
+        key, at = read(row, _after_blank(row, at + 1))
+        start = _after_blank(row, _after_blank(row, at) + 1)
+        end = read(row, start)[1]
+        if key == name:
+            span = start, end
+        at = _after_blank(row, end)
     return span
+
+
+def _after_blank(row: str, at: int) -> int:
+    blank = _BLANK.match(row, at)
+    assert blank is not None, "nothing at all matches"
+    return blank.end()
 
 
 class Csv(_Rows):
@@ -213,21 +237,21 @@ class Csv(_Rows):
 
     def read(self, stream: BinaryIO, file: str) -> Iterator[Output | bytes]:
         """Yields the output of each row that is not blank."""
+        csv.field_size_limit(_MOST_CELL_CHARACTERS)
         taken: list[bytes] = []
-        csv.field_size_limit(sys.maxsize)
         rows = csv.reader(_decode_each(stream, taken), strict=True)
         header: list[str] | None = None
-        line, record = 1, 0
+        next_line, record = 1, 0
         try:
             for values in rows:
                 raw = b"".join(taken)
                 taken.clear()
-                where, start = f"{file}:{line}", line
-                line = rows.line_num + 1
+                line, next_line = next_line, rows.line_num + 1
                 if not values or header is None:
                     header = header or values or None
                     yield raw
                     continue
+                where = f"{file}:{line}"
                 if len(values) != len(header):
                     raise SofitError(
                         f"{where}: the row has {len(values)} columns, but the header has {len(header)} ({', '.join(header)})."
@@ -237,11 +261,15 @@ class Csv(_Rows):
                 row = dict(zip(header, values, strict=True))
                 name = self._name(row, where)
                 if header.count(name) > 1:
-                    raise SofitError(f"{file}: {header.count(name)} columns are called {name!r}. Rename all but the one to read.")
+                    raise SofitError(
+                        f"{file}: several columns are called {name!r}. Rename all but one, or take another by --field."
+                    )
                 rewrite = partial(_rewrite_csv, raw, header.index(name))
-                yield Output(row[name], record, start, raw, rewrite, self._id(row, where))
+                yield Output(row[name], record, line, raw, rewrite, self._id(row, where))
         except csv.Error as error:
-            raise SofitError(f"{file}:{rows.line_num}: not CSV: {error}. Quote values that hold commas or line ends.") from error
+            raise SofitError(
+                f"{file}:{rows.line_num}: not CSV: {error}. Quote values that hold commas or line ends, and close every quote."
+            ) from error
 
 
 def _decode_each(stream: BinaryIO, taken: list[bytes]) -> Iterator[str]:
@@ -252,12 +280,17 @@ def _decode_each(stream: BinaryIO, taken: list[bytes]) -> Iterator[str]:
 
 
 def _rewrite_csv(raw: bytes, column: int, text: str) -> bytes:
-    """Puts an output into a column, and leaves all other bytes as they are."""
-    line, start, end = decode(raw), 0, -1
-    for _ in range(column + 1):
-        field = _CSV_FIELD.match(line, end + 1)
-        assert field is not None, "it matches nothing, too"
-        start, end = field.span()
-    is_plain = text and not set(text) & set(',"\r\n')
-    quoted = text if is_plain else '"' + text.replace('"', '""') + '"'
-    return encode(line[:start] + quoted + line[end:])
+    row = decode(raw)
+    start, end = 0, _cell_end(row, 0)
+    for _ in range(column):
+        start, end = end + 1, _cell_end(row, end + 1)
+    # A row of one empty cell would be a blank line.
+    if row.startswith('"', start) or not text or re.search('[",\r\n]', text):
+        text = '"' + text.replace('"', '""') + '"'
+    return encode(row[:start] + text + row[end:])
+
+
+def _cell_end(row: str, start: int) -> int:
+    cell = _CELL.match(row, start)
+    assert cell is not None, "an empty cell matches"
+    return cell.end()

@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -36,7 +36,7 @@ class Diff:
     """Writes a unified diff without context, which needs nothing but the changed lines; `patch -p0` applies it."""
 
     def __init__(self, stream: BinaryIO, name: str):
-        self._stream, self._name = stream, _name_for_patch(name)
+        self._stream, self._name = stream, _name_in_diff(name)
         self._old_line = self._new_line = 1
         self._is_begun = False
 
@@ -53,6 +53,16 @@ class Diff:
                     self._stream.write(sign + line + (b"" if line.endswith(b"\n") else b"\n\\ No newline at end of file\n"))
         self._old_line += len(old_lines)
         self._new_line += len(new_lines)
+
+
+def _name_in_diff(name: str) -> bytes:
+    """Returns the name by which `patch` finds a file: relative, and with a tab behind it if a space might end it."""
+    path = Path(name)
+    if path.is_absolute():
+        path = path.parent.resolve() / path.name
+        with suppress(ValueError):  # It lies elsewhere.
+            name = str(path.relative_to(Path.cwd()))
+    return os.fsencode(name + "\t" if " " in name else name)
 
 
 @contextmanager
@@ -76,18 +86,8 @@ def replacing(source: Source, stdout: BinaryIO) -> Iterator[Rewriter]:
         shutil.copymode(path, written)
         written.replace(path)
         written = None
-    except BrokenPipeError:
-        raise  # Of the findings' reader, not of the file.
     except OSError as error:
         raise SofitError(f"Cannot write {source.name}: {error.strerror}.") from error
     finally:
         if written is not None:
             written.unlink(missing_ok=True)
-
-
-def _name_for_patch(name: str) -> bytes:
-    """Returns how a diff names a file: `patch` takes no absolute path, and reads a name to a blank unless a tab ends it."""
-    path = Path(name)
-    if path.is_absolute() and path.is_relative_to(Path.cwd()):
-        name = str(path.relative_to(Path.cwd()))
-    return os.fsencode(f"{name}\t" if " " in name else name)

@@ -1,7 +1,7 @@
 """The course of a validation: each source, each output, judged, mended where wanted, and reported."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -10,8 +10,8 @@ from sofit.errors import SofitError
 from sofit.validation.findings import Finding, Summary
 from sofit.validation.fixes import find_fix
 from sofit.validation.judge import Judge, JudgeByExample
-from sofit.validation.outputs import Lines, Output
-from sofit.validation.reports import Report
+from sofit.validation.outputs import Output
+from sofit.validation.reports import Report, Silent
 from sofit.validation.rewriting import Diff, Rewriter, replacing
 from sofit.validation.sources import Source
 
@@ -59,23 +59,40 @@ def validate(
         if course.is_over:
             course.summary.is_complete = False
             break
-        before, fixed_before = course.summary.n, course.summary.fixed
+        n, fixed = course.summary.n, course.summary.fixed
         try:
-            with source.open() as stream, _rewriter(source, mode, stdout or sys.stdout.buffer) as rewriter:
-                course.run(source, stream, rewriter)
-            if course.summary.n == before and not mode.allow_empty:
+            with _rewriter(source, judge, mode, stdout or sys.stdout.buffer) as rewriter:
+                course.run(source, rewriter)
+            if course.summary.n == n and not mode.allow_empty:
                 raise SofitError(f"{source.name} holds no output. If that is as it should be, say --allow-empty.")
         except SofitError as error:
-            failures.append(str(error) + course.take_back_fixes(fixed_before))
+            failures.append(str(error))
+            if source.path is not None:
+                course.summary.fixed = fixed  # What was mended was for a file that stays as it is.
             course.summary.is_complete = False
-    report.finish(course.summary)
+    course.report.finish(course.summary)
     return Result(course.summary, failures, course.invalid)
 
 
-def _rewriter(source: Source, mode: Mode, stdout: BinaryIO) -> "AbstractContextManager[Rewriter | None]":
+def _rewriter(
+    source: Source, judge: Judge | JudgeByExample, mode: Mode, stdout: BinaryIO
+) -> "AbstractContextManager[Rewriter | None]":
     if mode.rewrite == "fix":
-        return replacing(source, stdout)
+        return replacing(source, stdout) if _can_be_judged(source, judge) else nullcontext()
     return nullcontext(Diff(stdout, source.name) if mode.rewrite == "diff" else None)
+
+
+def _can_be_judged(source: Source, judge: Judge | JudgeByExample) -> bool:
+    """Whether a file can be judged to its end. Another stays as it is, so that none of its findings counts as mended."""
+    if source.size_bytes is None:
+        return True  # The standard input and pipes are read only once.
+    try:
+        for piece in source.read():
+            if isinstance(piece, Output):
+                judge.of(piece, source.name)
+    except SofitError:
+        return False
+    return True
 
 
 class _Course:
@@ -92,27 +109,21 @@ class _Course:
         """Whether so many errors were found that the rest is left unread."""
         return self.mode.max_errors is not None and self.errors >= self.mode.max_errors
 
-    def run(self, source: Source, stream: BinaryIO, rewriter: Rewriter | None) -> None:
+    def run(self, source: Source, rewriter: Rewriter | None) -> None:
         """Judges the outputs of one source."""
-        for piece in source.read(stream):
+        for piece in source.read():
             if self.is_over:
                 self.summary.is_complete = False
                 if rewriter is None:
                     return
             old = piece if isinstance(piece, bytes) else piece.raw
-            new = old if isinstance(piece, bytes) or self.is_over else self._judge(source, piece)
+            new = old if isinstance(piece, bytes) or self.is_over else self._judge(source, piece, rewriter)
             if rewriter is not None:
                 rewriter.write(old, new)
             self.on_read(len(old))
 
-    def take_back_fixes(self, before: int) -> str:
-        """Counts the fixes of a file that is left as it was; returns what there is to say of them."""
-        lost = self.summary.fixed - before
-        self.summary.fixed, self.invalid = before, self.invalid + lost
-        return f" The file is left as it was; {lost} of its outputs could be fixed." if lost else ""
-
-    def _judge(self, source: Source, output: Output) -> bytes:
-        """Judges an output; returns the bytes of its record, with the fix in them if there is one and fixes are written."""
+    def _judge(self, source: Source, output: Output, rewriter: Rewriter | None) -> bytes:
+        """Judges an output; returns the bytes of its record, with the fix in them if there is one."""
         judge = self.judge.of(output, source.name)
         problems = judge.problems(output.text)
         self.summary.n += 1
@@ -120,19 +131,27 @@ class _Course:
         if not errors:
             self.summary.valid += 1
         if not problems:
-            self.report.add(source.name, output, ())
+            self._tell(source, output, ())
             return output.raw
         self.errors += errors
         self.summary.warnings += len(problems) - errors
         self.summary.codes.update(problem.code for problem in problems)
         fix = find_fix(output.text, judge.problems, unsafe=self.mode.unsafe_fixes) if errors else None
-        if fix is not None and "\n" in fix.text and isinstance(source.reader, Lines):
-            fix = None  # Two lines would be two outputs.
-        if fix is not None and self.mode.rewrite == "fix":
+        if fix is not None and not source.reader.holds(fix.text):
+            fix = None
+        if fix is not None and rewriter is not None and self.mode.rewrite == "fix":
             self.summary.fixed += 1
             problems = []
         else:
             self.invalid += bool(errors)
         is_flat = source.reader.is_flat
-        self.report.add(source.name, output, [Finding(source.name, output, problem, fix, is_flat) for problem in problems])
+        self._tell(source, output, [Finding(source.name, output, problem, fix, is_flat) for problem in problems])
         return output.raw if fix is None else output.rewrite(fix.text)
+
+    def _tell(self, source: Source, output: Output, findings: Sequence[Finding]) -> None:
+        try:
+            self.report.add(source.name, output, findings)
+        except BrokenPipeError:
+            if self.mode.rewrite != "fix":
+                raise
+            self.report = Silent()  # Whoever read the findings has seen enough, and the files are mended all the same.

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -11,7 +11,6 @@ from sofit.errors import SofitError
 from sofit.validation.outputs import FormatName, Output, Reader, make_reader
 
 STDIN = "-"
-_SHOWN_NAME = 60
 
 FORMAT_BY_SUFFIX: dict[str, FormatName] = {".txt": "lines", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 """How a file is read unless `--format-in` says so; any other file is one output."""
@@ -27,35 +26,30 @@ class Source:
     """None for the standard input."""
     reader: Reader
 
-    @contextmanager
-    def open(self) -> Iterator[BinaryIO]:
-        """Opens the bytes.
-
-        Raises:
-            SofitError: the file cannot be opened.
-        """
-        if self.path is None:
-            if sys.stdin is None:
-                raise SofitError("The standard input is closed. Name a file, or write to the standard input.")
-            yield sys.stdin.buffer
-            return
-        try:
-            stream = self.path.open("rb")
-        except OSError as error:
-            raise _unreadable(self.name, error) from error
-        with stream:
-            yield stream
-
-    def read(self, stream: BinaryIO) -> Iterator[Output | bytes]:
+    def read(self) -> Iterator[Output | bytes]:
         """Yields the outputs, and the bytes between them.
 
         Raises:
-            SofitError: the bytes cannot be read, or a row of them.
+            SofitError: the file or a row of it cannot be read.
         """
         try:
-            yield from self.reader.read(stream, self.name)
+            with self._open() as stream:
+                yield from self.reader.read(stream, self.name)
         except OSError as error:
-            raise _unreadable(self.name, error) from error
+            raise SofitError(f"Cannot read {self.name}: {error.strerror}.") from error
+
+    def _open(self) -> AbstractContextManager[BinaryIO]:
+        if self.path is not None:
+            return self.path.open("rb")
+        if sys.stdin is None:
+            raise SofitError("The standard input is closed. Give a file, or send the outputs through a pipe.")
+        return nullcontext(sys.stdin.buffer)
+
+    def is_file(self, path: Path) -> bool:
+        """Whether it is the regular file at `path`, maybe by another name."""
+        with suppress(OSError):  # There may be no such file.
+            return self.path is not None and self.path.is_file() and self.path.samefile(path)
+        return False
 
     @property
     def size_bytes(self) -> int | None:
@@ -74,46 +68,46 @@ def find_sources(
     """Returns the files that `paths` name: files, folders with all files of a known suffix below them, or "-".
 
     Raises:
-        SofitError: a path does not exist, or a folder holds no such file.
+        SofitError: a path does not exist or cannot be looked at, a folder holds no such file, or nothing that was named has
+            the fields or the standard input that the options speak of.
     """
+    if stdin_filename is not None and STDIN not in paths:
+        raise SofitError("--stdin-filename is what to call the standard input. Read it by the path -.")
 
     def source(path: Path | None, name: str) -> Source:
         suffix = Path(name).suffix.lower()
         by_suffix = FORMAT_BY_SUFFIX.get(suffix, "text") if path or stdin_filename else "lines"
         return Source(name, path, make_reader(format_in or by_suffix, output_field, id_field))
 
-    if stdin_filename is not None and STDIN not in paths:
-        raise SofitError("--stdin-filename names the standard input, which is not read. Add - to the files, or leave it out.")
-    sources: list[Source] = []
+    sources = []
     for name in paths:
-        path = Path(name)
         if name == STDIN:
             sources.append(source(None, stdin_filename or "<stdin>"))
-        elif _is_folder(path, name):
-            files = [file for file in sorted(path.rglob("*")) if _is_wanted(file.relative_to(path), format_in) and file.is_file()]
-            if not files:
-                suffixes = ", ".join(FORMAT_BY_SUFFIX)
-                raise SofitError(f"The folder {name} holds no file that ends in {suffixes}. --format-in takes all its files.")
-            sources += [source(file, str(file)) for file in files]
-        elif path.exists():
-            sources.append(source(path, name))
-        else:
-            raise SofitError(f"There is no file {name}.")
+            continue
+        try:
+            files = _files(name, format_in)
+        except OSError as error:
+            raise SofitError(f"Cannot read {name}: {error.strerror}.") from error
+        sources += [source(file, shown) for file, shown in files]
     if (output_field or id_field) and all(source.reader.is_flat for source in sources):
-        raise SofitError("--field and --id-field name fields of JSONL and CSV, and nothing that is read is either.")
+        raise SofitError(
+            "--field and --id-field name fields of JSONL or CSV, and neither is read. Leave them out, or say --format-in."
+        )
     return sources
 
 
-def _is_folder(path: Path, name: str) -> bool:
-    try:
-        return path.is_dir()
-    except OSError as error:
-        shown = name if len(name) <= _SHOWN_NAME else name[:_SHOWN_NAME] + "…"
-        raise SofitError(f"{shown!r} is no file: {error.strerror}. Write outputs to a file, or to the standard input.") from error
-
-
-def _unreadable(name: str, error: OSError) -> SofitError:
-    return SofitError(f"Cannot read {name}: {error.strerror}.")
+def _files(name: str, format_in: FormatName | None) -> list[tuple[Path, str]]:
+    """Returns the file of that name, or those of the folder, and what messages call each."""
+    path = Path(name)
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if _is_wanted(file.relative_to(path), format_in) and file.is_file()]
+        if not files:
+            suffixes = ", ".join(FORMAT_BY_SUFFIX)
+            raise SofitError(f"The folder {name} holds no file that ends in {suffixes}. --format-in takes all its files.")
+        return [(file, str(file)) for file in files]
+    if not path.exists():
+        raise SofitError(f"There is no file {name}.")
+    return [(path, name)]
 
 
 def _is_wanted(file: Path, format_in: FormatName | None) -> bool:
