@@ -4,20 +4,28 @@ A name of letters, digits and _ may stand as it is, and every name in quotes. Af
 string, so there only names in other quotes are closed.
 """
 
+import dataclasses
 import functools
 import re
 from collections.abc import Iterable, Sequence
 
 from sofit import Grammar
 from sofit_grammars import builtin_grammar
-from sofit_grammars.sql_words import AGGREGATES, LONGEST_NAME, RESERVED
+from sofit_grammars.sql_words import AGGREGATES, LONGEST_NAME, RESERVED, name_pattern
 
 _VALUES = ("current_date", "current_time", "current_timestamp", "false", "null", "true")
+_SQLITES = frozenset(
+    """ADD ALTER AUTOINCREMENT CAST CHECK COLLATE COMMIT CONSTRAINT CREATE DEFAULT DEFERRABLE DELETE DROP ESCAPE FOREIGN INDEX
+    INSERT INTO ISNULL NOTHING NOTNULL NULL PRIMARY RAISE REFERENCES RETURNING SET TABLE TO TRANSACTION UNIQUE UPDATE
+    VALUES""".split()  # noqa: SIM905
+)
+"""What SQLite, beside RESERVED, takes for a column's name only in quotes."""
+
 _PLAIN = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{LONGEST_NAME - 1}}}")
 _SPECIAL = re.compile(r"[\\.\[\](){}*+?^$|/]")
 
 _ROLES = {
-    "name": "TABLE QUOTED_TABLE COLUMN QUOTED_COLUMN QUALIFIER MEMBER ALIAS NEXT_ALIAS QUOTED_ALIAS",
+    "name": "TABLE QUOTED_TABLE COLUMN QUOTED_COLUMN MARKED_COLUMN QUALIFIER MEMBER ALIAS NEXT_ALIAS QUOTED_ALIAS",
     "function": "FUNCTION_OPEN AGGREGATE_OPEN",
     "value": "NUMBER STRING TEXT",
     "operator": "COMPARE PLUS MINUS BLANKS TIMES_OR_BY NEGATIVE",
@@ -33,8 +41,9 @@ def sql_grammar_of(database: str, tables: tuple[str, ...], columns: tuple[str, .
     """Returns the grammar of a database's queries; `columns` may also be names that queries give to their results."""
     plain_tables = [name for name in tables if is_plain(name) and name.upper() not in RESERVED]
     plain_columns = list(filter(is_plain, columns))
-    alone = [name for name in plain_columns if name.upper() not in {*RESERVED, *AGGREGATES}]
-    return builtin_grammar("sql").narrow(
+    alone = [name for name in plain_columns if name.upper() not in RESERVED]
+    called_so = {name.upper() for name in alone}
+    return _base(tuple(word for word in AGGREGATES if word not in called_so)).narrow(
         f"sql for {database}",
         {
             # A terminal must match something: all databases have this table, and all tables this column.
@@ -43,8 +52,21 @@ def sql_grammar_of(database: str, tables: tuple[str, ...], columns: tuple[str, .
             "MEMBER": f"/{_any_of(plain_columns or ['rowid'])}/i",
             "QUOTED_TABLE": f"/{_quoted(tables)}/i",
             "QUOTED_COLUMN": f"/{_quoted(columns)}/i",
+            "MARKED_COLUMN": f"/{_quoted(columns, in_double=False)}/i",
         },
     )
+
+
+@functools.cache
+def _base(spaced: tuple[str, ...]) -> Grammar:
+    """Returns sql.lark where only the functions `spaced` may have white space before their parenthesis: the rest are columns."""
+    grammar = builtin_grammar("sql")
+    if spaced == AGGREGATES:
+        return grammar
+    words = spaced or ("STRFTIME",)  # A terminal must match something.
+    text = re.sub(r"(?m)^(AGGREGATE_OPEN: /)\(\?:[a-z|]*\)", rf"\1(?:{'|'.join(words).lower()})", grammar.text)
+    text = re.sub(r"(?m)^COLUMN: .*$", f"COLUMN: /{name_pattern((*RESERVED, *words))}/i", text)
+    return dataclasses.replace(grammar, text=text)
 
 
 def is_plain(name: str) -> bool:
@@ -54,7 +76,8 @@ def is_plain(name: str) -> bool:
 
 def quoted(name: str) -> str:
     """Returns a name as a query may write it."""
-    return name if is_plain(name) else '"' + name.replace('"', '""') + '"'
+    is_word = name.upper() in _SQLITES or name.upper() in RESERVED
+    return name if is_plain(name) and not is_word else '"' + name.replace('"', '""') + '"'
 
 
 def bare(written: object) -> str:
@@ -63,14 +86,20 @@ def bare(written: object) -> str:
     return name[1:-1].replace(name[-1] * 2, name[-1]).lower() if name[:1] in "\"`['" else name.lower()
 
 
-def _quoted(names: Sequence[str]) -> str:
-    in_brackets = [name for name in names if not set("[]") & set(name)]
-    ways = [
-        f'"{_any_of(name.replace(chr(34), chr(34) * 2) for name in names)}"',
-        f"`{_any_of(name.replace('`', '``') for name in names)}`",
-        *([rf"\[{_any_of(in_brackets)}\]"] if in_brackets else []),
-    ]
-    return f"(?:{'|'.join(ways)})"
+def _quoted(names: Sequence[str], *, in_double: bool = True) -> str:
+    ways = [f"`{name}`" for name in names] + [f"[{name}]" for name in names]
+    if in_double:
+        ways += ['"' + name.replace('"', '""') + '"' for name in names]
+    # A name that no quotes of sql.lark take, such as one with line ends, cannot be asked for.
+    return _any_of(list(filter(_quotes().fullmatch, ways)) or ["`rowid`"])
+
+
+@functools.cache
+def _quotes() -> "re.Pattern[str]":
+    """Returns the expression of sql.lark's QUOTED."""
+    found = re.search(r"(?m)^QUOTED: /(.*)/$", builtin_grammar("sql").text)
+    assert found is not None
+    return re.compile(found[1])
 
 
 def _any_of(names: Iterable[str]) -> str:

@@ -7,16 +7,16 @@ names, `SELECT` is none.
 from collections.abc import Iterable
 
 RESERVED = (
-    "ALL", "AND", "ANY", "AS", "BETWEEN", "CASE", "CROSS", "DISTINCT", "ELSE", "EXCEPT", "EXISTS", "FROM", "GROUP", "HAVING",
-    "IN", "INNER", "INTERSECT", "IS", "JOIN", "LEFT", "LIMIT", "NATURAL", "NOT", "ON", "OR", "ORDER", "SELECT", "SOME", "THEN",
-    "UNION", "USING", "WHEN", "WHERE",
+    "ALL", "AND", "ANY", "AS", "BETWEEN", "CASE", "CROSS", "DISTINCT", "ELSE", "EXCEPT", "EXISTS", "FROM", "FULL", "GROUP",
+    "HAVING", "IN", "INNER", "INTERSECT", "IS", "JOIN", "LEFT", "LIMIT", "NATURAL", "NOT", "ON", "OR", "ORDER", "RIGHT", "SELECT",
+    "SOME", "THEN", "UNION", "USING", "WHEN", "WHERE",
 )  # fmt: skip
 """The keywords that stand where a name could, and those that no database takes for a name."""
 
 AGGREGATES = ("AVG", "COUNT", "MAX", "MIN", "SUM")
 """The functions that white space may divide from their parenthesis; so no column of these names stands alone."""
 
-LONGEST_NAME = 60
+LONGEST_NAME = 128
 """Characters in a name without quotes. In lark's order of terminals a keyword must be wider than a name and its white space."""
 
 _Trie = dict[str, "_Trie"]

@@ -82,7 +82,7 @@ def _read(text: str, schema: Schema, *, by_place: bool) -> Node:
         known = {name.lower() for name in (*schema.column_names, *schema.table_names)}
         known |= {alias.alias.lower() for alias in query.find_all(exp.Alias)}
         query = query.transform(_plain, known)
-        _name(query, by_place)
+        _name(query, by_place, {name.lower() for name in schema.column_names})
     except (SqlglotError, RecursionError):
         return None
     return query
@@ -100,30 +100,35 @@ def _plain(node: Node, known: set[str]) -> Node:
     return node
 
 
-def _name(query: Node, by_place: bool) -> None:
+def _name(query: Node, by_place: bool, columns: set[str]) -> None:
     """Names tables and results anew, and lets columns say their table where that is known."""
-    nodes = list(query.walk(bfs=False))
-    aliases = [node for node in nodes if isinstance(node, exp.Alias) and isinstance(node.parent, exp.Select)]
-    results = {name: f"{RESULT_ALIAS}{place}" for place, name in enumerate(dict.fromkeys(node.alias for node in aliases))}
-    sources = [
-        node for node in nodes if isinstance(node, exp.Table | exp.Subquery) and isinstance(node.parent, exp.From | exp.Join)
-    ]
+    aliases = [node for node in query.find_all(exp.Alias, bfs=False) if isinstance(node.parent, exp.Select)]
+    tables = query.find_all(exp.Table, exp.Subquery, bfs=False)
+    sources = [node for node in tables if isinstance(node.parent, exp.From | exp.Join)]
     names = {
         id(node.unnest()): f"t{number}" if by_place else node.name or "derived" for number, node in enumerate(sources, start=1)
     }
     owners: dict[int, tuple[Node, Node]] = {}
     for scope in traverse_scope(query):
-        for column in scope.columns:
+        own = {item.alias for item in getattr(scope.expression, "selects", ()) if isinstance(item, exp.Alias)}
+        # Not scope.columns: it lacks those of HAVING, those of ORDER BY that are selected as well, and `T.*`.
+        for column in scope.find_all(exp.Column):
+            # ORDER BY takes a lone name for a result's before a column's; elsewhere it is the other way round.
+            is_column = column.table or (column.name in columns and not isinstance(column.parent, exp.Ordered))
+            owner = _owner(scope, column) if is_column or column.name not in own else None
             # Inner queries come first, and what stands in one belongs to it.
-            owners.setdefault(id(column), (column, _owner(scope, column)))
+            owners.setdefault(id(column), (column, owner))
+    used = {column.name for column, owner in owners.values() if not isinstance(owner, exp.Table)}
+    # By place, numbers go to the names that say something; otherwise a number says which result is meant.
+    numbered = dict.fromkeys(node.alias for node in aliases if node.alias in used or not by_place)
+    results = {name: f"{RESULT_ALIAS}{place}" for place, name in enumerate(numbered)}
     for column, owner in owners.values():
         if owner is not None:
             column.set("table", exp.to_identifier(names[id(owner)]))
         if column.name in results and not isinstance(owner, exp.Table):
             column.set("this", exp.to_identifier(results[column.name]))
-    used = {column.name for column, _ in owners.values()}
     for node in aliases:
-        if results[node.alias] in used:
+        if node.alias in used:
             node.set("alias", exp.to_identifier(results[node.alias]))
         else:  # A name that nothing refers to says nothing.
             node.replace(node.this)

@@ -8,47 +8,36 @@ from pathlib import Path
 from typing import Any
 
 from sofit import SofitError
-from sofit_sqlite import Column, Schema
+from sofit_sqlite import Column, Schema, schema_of_statements
 
 
-@functools.lru_cache(10_000)
-def schema_of_statements(text: str, name: str) -> Schema:
-    """Reads CREATE TABLE statements.
+def schema_of_file(path: Path, name: str) -> Schema:
+    """Reads schema.sql, which has CREATE TABLE statements, or schema.csv.
 
     Raises:
-        SofitError: there is none, or one cannot be read.
+        SofitError: the file is not of that kind.
     """
-    from sqlglot import exp, parse
-    from sqlglot.errors import SqlglotError
-
     try:
-        statements = [statement for statement in parse(text, read="sqlite") if isinstance(statement, exp.Create)]
-    except SqlglotError as error:
-        raise SofitError(f"Cannot read the CREATE TABLE statements {text[:60]!r}: {str(error).splitlines()[0]}") from error
-    if not statements:
-        raise SofitError(f"Expected CREATE TABLE statements. Got {text[:60]!r}.")
-    columns = (
-        (next(statement.find_all(exp.Table)).name, Column(c.name, c.kind.sql("sqlite").lower() if c.kind else "", is_key))
-        for statement in statements
-        for c in statement.find_all(exp.ColumnDef)
-        for is_key in [c.find(exp.PrimaryKeyColumnConstraint) is not None]
-    )
-    return Schema.of(name, columns)
+        text = path.read_text(encoding="utf-8-sig")
+        return schema_of_csv(text, name) if path.suffix == ".csv" else schema_of_statements(text, name)
+    except (OSError, UnicodeDecodeError, csv.Error, SofitError) as error:
+        raise SofitError(f"Cannot read the schema in {path}: {error}") from error
 
 
-def schema_of_csv(path: Path, name: str) -> Schema:
+def schema_of_csv(text: str, name: str) -> Schema:
     """Reads a table of columns, as the text2sql-data collection has it: table, field, keys and type; rows of dashes divide it."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header, *rows = [[cell.strip() for cell in row] for row in csv.reader(file, skipinitialspace=True) if row]
+    rows = [[cell.strip() for cell in row] for row in csv.reader(text.splitlines(keepends=True), skipinitialspace=True)]
+    header = [cell.title() for cell in rows[0]] if rows else []
     columns = []
-    for row in rows:
-        if len(row) > 1 and row[0] != "-":
-            named = dict(zip(header, row, strict=False))
+    for row in rows[1:]:
+        named = dict(zip(header, row, strict=False))
+        table, column = named.get("Table Name", ""), named.get("Field Name", "")
+        if column and table not in ("", "-"):
             # Some of these files say where the key is in another column than they do it in.
             is_key = "PRI" in row or named.get("Is Primary Key", "").lower() in ("y", "yes")
-            columns.append((row[0], Column(row[1], named.get("Type", "").lower().split("(")[0].split(" ")[0], is_key)))
+            columns.append((table, Column(column, named.get("Type", "").lower().split("(")[0].split(" ")[0], is_key)))
     if not columns:
-        raise SofitError(f"{path} lists no columns. Expected a header line with Table Name, Field Name, Type.")
+        raise SofitError("It lists no columns. Expected a header line with Table Name, Field Name, Type.")
     return Schema.of(name, columns)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from sofit import Example, Record, SofitError
 from sofit_grammars.sql_names import quoted
-from sofit_sql.schemas import schema_of_csv, schema_of_statements, schemas_of_json
-from sofit_sqlite import Column, Schema, read_schema
+from sofit_sql.schemas import schema_of_file, schemas_of_json
+from sofit_sqlite import Column, Schema, read_schema, schema_of_statements
 
 _QUESTIONS, _QUERIES = ("question", "input"), ("sql", "query", "answer", "output")
 _DATABASES = (".sqlite", ".sqlite3", ".db")
@@ -51,15 +51,14 @@ def example_from(record: Record, id: str, folder: str) -> Example:
     database = record.text("db", "db_id") if record.first("db", "db_id") else ""
     try:
         schema = _schema_in(record) or schema_in_folder(folder, database)
-        parts = record.fields.get("sql")
-        target = _wikisql_query(parts, schema) if schema and isinstance(parts, Mapping) else record.text(*_QUERIES).strip()
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        if schema is None:
+            asked = f" of database {database!r}" if database else ""
+            raise SofitError(f"no schema{asked} in {folder}. {SCHEMA_REMEDY}")
+        target = _query(record, schema)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         raise SofitError(f"{record.where}: the row is not as WikiSQL's are: {type(error).__name__}: {error}.") from error
     except SofitError as error:
         raise SofitError(f"{record.where}: {str(error).removeprefix(f'{record.where}: ')}") from error
-    if schema is None:
-        asked = f" of database {database!r}" if database else ""
-        raise SofitError(f"{record.where}: no schema{asked} in {folder}. {SCHEMA_REMEDY}")
     return Example(id=id, input=Question(record.text(*_QUESTIONS).strip(), schema), target=target, where=record.where)
 
 
@@ -74,6 +73,14 @@ def _schema_in(record: Record) -> Schema | None:
         return Schema.of(name, [(name, Column(str(column))) for column in fields["columns"]])
     written = record.text("context", "schema") if record.first("context", "schema") else ""
     return schema_of_statements(written, "the row's tables") if written else None
+
+
+def _query(record: Record, schema: Schema) -> str:
+    parts = record.fields.get("sql")
+    if isinstance(parts, Mapping) and "sel" in parts:
+        return _wikisql_query(parts, schema)
+    # Where `sql` is the tree of the query, as in Spider's own rows, another field has its text.
+    return record.text(*_QUERIES[isinstance(parts, Mapping) :]).strip()
 
 
 def _wikisql_query(parts: Mapping[str, Any], schema: Schema) -> str:
@@ -101,9 +108,8 @@ def schema_in_folder(folder: str, database: str) -> Schema | None:
     many = {schema.name: schema for file in files for schema in schemas_of_json(file)}
     if database in many or len(many) == 1:
         return many.get(database) or next(iter(many.values()))
-    if (path / "schema.sql").is_file():
-        return schema_of_statements((path / "schema.sql").read_text(encoding="utf-8"), database or path.name)
-    return schema_of_csv(path / "schema.csv", database or path.name) if (path / "schema.csv").is_file() else None
+    files = [path / name for name in ("schema.sql", "schema.csv") if (path / name).is_file()]
+    return schema_of_file(files[0], database or path.name) if files else None
 
 
 def _database_files(folder: Path, database: str) -> list[Path]:

@@ -48,11 +48,11 @@ class Schema:
         foreign_keys: Iterable[tuple[str, str]] = (),
         database: str | Path = "",
     ) -> "Schema":
-        """Makes a schema of columns, each with the name of its table before it."""
-        by_table: dict[str, list[Column]] = {}
+        """Makes a schema of columns, each with the name of its table before it, whose letter case does not count."""
+        by_table: dict[str, tuple[str, list[Column]]] = {}
         for table, column in columns:
-            by_table.setdefault(table, []).append(column)
-        tables = tuple(Table(table, tuple(columns)) for table, columns in by_table.items())
+            by_table.setdefault(table.lower(), (table, []))[1].append(column)
+        tables = tuple(Table(table, tuple(columns)) for table, columns in by_table.values())
         return cls(name, tables, tuple(foreign_keys), str(database))
 
     @property
@@ -75,8 +75,12 @@ def read_schema(path: str | Path, name: str = "") -> Schema:
     """Reads the schema of an SQLite file, which is called `name`, or by the file's stem.
 
     Raises:
-        SofitError: it is no SQLite file, or has no table.
+        SofitError: it is no SQLite file, has no table, or is not all there is of it.
     """
+    log = Path(f"{path}-wal")
+    if log.is_file() and log.stat().st_size:  # Opened so that nothing can be written, the file is read without it.
+        remedy = f"Close what has the database open, or run `sqlite3 {path} 'PRAGMA wal_checkpoint(TRUNCATE)'`."
+        raise SofitError(f"The database {path} has changes that are only in {log} yet. {remedy}")
     try:
         with closing(sqlite3.connect(read_only_uri(path), uri=True)) as connection:
             schema = _introspect(connection, name or Path(path).stem, path)
@@ -89,11 +93,19 @@ def read_schema(path: str | Path, name: str = "") -> Schema:
 
 def _introspect(connection: sqlite3.Connection, name: str, path: str | Path) -> Schema:
     columns, foreign_keys = [], []
-    named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+    named = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
     for (table,) in connection.execute(named).fetchall():
-        rows = connection.execute("SELECT name, lower(type), pk FROM pragma_table_info(?)", (table,))
-        columns += [(table, Column(column, kind, bool(key))) for column, kind, key in rows]
-        keys = connection.execute('SELECT "from", "table", "to" FROM pragma_foreign_key_list(?)', (table,))
+        try:  # Hidden as 1 are arguments of virtual tables; as 2 and 3, columns that are computed.
+            rows = connection.execute("SELECT name, lower(type), pk FROM pragma_table_xinfo(?) WHERE hidden <> 1", (table,))
+            columns += [(table, Column(column, kind, bool(key))) for column, kind, key in rows]
+        except sqlite3.OperationalError:  # A view of a table that is gone.
+            continue
+        keys = connection.execute(
+            # REFERENCES without columns means those of the primary key.
+            'SELECT "from", "table", coalesce("to", (SELECT name FROM pragma_table_info("table") WHERE pk = seq + 1))'
+            " FROM pragma_foreign_key_list(?)",
+            (table,),
+        )
         foreign_keys += [(f"{table}.{source}", f"{target}.{column or source}") for source, target, column in keys]
     return Schema.of(name, columns, foreign_keys, path)
 

@@ -10,9 +10,10 @@ import sys
 import time
 
 SAFE_FUNCTIONS = frozenset(
-    """abs avg ceil ceiling char coalesce concat concat_ws count date datetime exp floor format glob group_concat hex ifnull iif
-    instr julianday length like ln log log10 log2 lower ltrim max min mod nullif pi pow power printf quote replace round rtrim
-    sign sqrt strftime string_agg substr substring sum time total trim trunc typeof unicode unixepoch upper""".split()  # noqa: SIM905
+    """abs avg ceil ceiling char coalesce concat concat_ws count current_date current_time current_timestamp date datetime exp
+    floor format glob group_concat hex ifnull iif instr julianday length like ln log log10 log2 lower ltrim max min mod nullif
+    pi pow power printf quote replace round rtrim sign sqrt strftime string_agg substr substring sum time total trim trunc
+    typeof unicode unixepoch upper""".split()  # noqa: SIM905
 )
 """They compute a value from their arguments and nothing else."""
 

@@ -51,6 +51,10 @@ def test_it_accepts_every_gold_query_and_keeps_every_letter_in_the_tree(name: st
         "SELECT selected, notes, order_id, caseload, fromage, asset FROM whereabouts AS island",
         "SELECT\n  a\nFROM\n\tt\r\nWHERE  a>=1 ;",
         "SELECT COUNT(*) > 0 FROM t",
+        "SELECT a FROM t RIGHT JOIN u ON t.x = u.y FULL OUTER JOIN v USING (a) NATURAL FULL JOIN w",
+        "SELECT CAST(a AS DECIMAL(10, 2)), CAST(b AS VARCHAR (9)), CURRENT_DATE FROM t ORDER BY a DESC NULLS LAST, b NULLS FIRST",
+        'SELECT a FROM t WHERE a > `b c` AND d = -[e f] * `g` AND h BETWEEN `i` AND c-`j` AND k IN ("x", [l])',
+        f"SELECT {'a' * 128}, {'t' * 128}.{'c' * 128} FROM {'t' * 128} {'u' * 128} JOIN v ON x = y WHERE z = 1",
         "SELECT a - -1, a - b * -1, a*-1, -a+-b, a-b - (-c) FROM t WHERE a = -1 AND b = c - -d - 1",
     ],
 )
@@ -95,6 +99,10 @@ def test_it_accepts(text: str):
         "SELECT a FROM city WHERE b = --1",
         "SELECT a FROM city WHERE b = c--1",
         "SELECT a FROM cityWHERE b = 1",
+        "SELECT a FROM t RIGHT u",
+        f"SELECT t.{'c' * 129} FROM t",
+        "SELECT CAST(a AS DECIMAL(b)) FROM t",
+        "SELECT a FROM t ORDER BY a NULLS",
     ],
 )
 def test_it_refuses(text: str):

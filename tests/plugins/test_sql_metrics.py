@@ -7,7 +7,7 @@ import pytest
 
 from sofit import Example, Prediction
 from sofit_sql import SqlTask
-from sofit_sql.canonical import canonical_sql
+from sofit_sql.canonical import canonical_sql, clauses
 from sofit_sql.sources import Question
 from sofit_sqlite import read_schema, same_rows
 
@@ -134,6 +134,43 @@ def test_a_canonical_form_is_its_own(shop: Question):
         canonical = canonical_sql(target, shop.schema)
         assert canonical is not None
         assert canonical_sql(canonical, shop.schema) == canonical
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("SELECT name FROM item ORDER BY name", "SELECT a.name FROM item AS a ORDER BY a.name", True),
+        (
+            "SELECT name FROM item GROUP BY name HAVING sum(id) > 1",
+            "SELECT a.name FROM item a GROUP BY a.name HAVING sum(a.id) > 1",
+            True,
+        ),
+        ("SELECT item.* FROM item", "SELECT a.* FROM item AS a", True),
+        (
+            "SELECT a.* FROM item AS a JOIN sale AS b ON a.id = b.item_id",
+            "SELECT a.* FROM item AS b JOIN sale AS a ON b.id = a.item_id",
+            False,
+        ),
+        (
+            "SELECT count(*) AS n FROM item GROUP BY kind HAVING n > 2",
+            "SELECT count(*) AS m FROM item GROUP BY kind HAVING m > 2",
+            True,
+        ),
+        (
+            "SELECT kind AS a, count(*) AS b FROM item GROUP BY kind ORDER BY a",
+            "SELECT kind AS b, count(*) AS a FROM item GROUP BY kind ORDER BY a",
+            False,
+        ),
+        ("SELECT id AS x, count(*) AS n FROM item ORDER BY n", "SELECT id AS y, count(*) AS m FROM item ORDER BY m", True),
+        # ORDER BY takes a lone name for a result's, WHERE for a column's.
+        ("SELECT count(*) AS id FROM item ORDER BY id", "SELECT count(*) FROM item ORDER BY id", False),
+        ("SELECT count(*) AS id FROM item WHERE id > 1", "SELECT count(*) FROM item WHERE id > 1", True),
+    ],
+)
+def test_queries_match_whatever_they_call_their_tables_and_results(shop: Question, one: str, other: str, same: bool):
+    for form in (canonical_sql, clauses):
+        assert form(one, shop.schema) is not None
+        assert (form(one, shop.schema) == form(other, shop.schema)) == same
 
 
 @pytest.mark.parametrize("name", [pytest.param("geoquery", marks=pytest.mark.slow), "restaurants"])

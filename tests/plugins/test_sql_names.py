@@ -8,7 +8,8 @@ import pytest
 
 from sofit.grammar.engine import ByteMatcher
 from sofit.grammar_check import check_grammar
-from sofit_grammars.sql_names import sql_grammar_of
+from sofit_grammars.sql_names import quoted, sql_grammar_of
+from sofit_grammars.sql_words import AGGREGATES, RESERVED
 from sofit_sql import SqlTask
 from sofit_sql.rules import check_names
 from sofit_sqlite import Column, Schema, Table
@@ -59,6 +60,8 @@ def test_the_grammar_of_a_schema_has_no_flaw():
         ("SELECT name FROM itemWHERE id = 1", False),
         ("SELECT name AND id FROM item", True),
         ("SELECT nameAND id FROM item", False),
+        ("SELECT name FROM item WHERE id > `price/unit` AND id = [order]", True),
+        ("SELECT name FROM item WHERE id > `price`", False),
     ],
 )
 def test_names_are_closed_in_both_engines(text: str, is_one: bool):
@@ -100,6 +103,48 @@ def test_a_schema_whose_names_all_need_quotes_still_has_a_grammar():
     assert grammar.flaws == ()
     assert grammar.accepts('SELECT "a b", `c[d]` FROM "my table"')
     assert not grammar.accepts("SELECT a FROM my")
+
+
+@pytest.mark.parametrize(
+    ("name", "marks"),
+    [("a\nb", ""), ("a\tb", ""), ("", ""), ("a`b", '["'), ("a[b", '`"'), ("a]b", '`"'), ("a" * 101, '"'), ('a"b', '`["')],
+)
+def test_a_name_stands_in_the_quotes_that_take_it(name: str, marks: str):
+    grammar = sql_grammar_of("odd", ("t", name), ("plain", name))
+    matcher = ByteMatcher(grammar.constraint())
+    assert grammar.flaws == ()
+    assert grammar.accepts("SELECT `plain` FROM t")
+    for mark, written in {"`": f"`{name}`", "[": f"[{name}]", '"': '"' + name.replace('"', '""') + '"'}.items():
+        for text in (f"SELECT plain FROM {written}", f"SELECT {written} FROM t", f"SELECT plain FROM t WHERE {written} > 1"):
+            assert grammar.accepts(text) == matcher.accepts(text) == (mark in marks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [("count",), AGGREGATES])
+def test_the_grammar_of_columns_that_are_called_as_functions_has_no_flaw(columns: tuple[str, ...]):
+    assert sql_grammar_of("odd", ("t",), columns).flaws == ()
+
+
+@pytest.mark.parametrize("columns", [("Avg",), tuple(map(str.lower, AGGREGATES))])
+def test_a_column_may_be_called_as_a_function_which_then_takes_no_space(columns: tuple[str, ...]):
+    grammar = sql_grammar_of("odd", ("t",), (*columns, "a"))
+    matcher = ByteMatcher(grammar.constraint())
+    for word in map(str.lower, AGGREGATES):
+        is_column = word in map(str.lower, columns)
+        for text in (f"SELECT {word} FROM t", f"SELECT sum({word}) AS n FROM t WHERE a = {word} ORDER BY {word} DESC"):
+            assert grammar.accepts(text) == matcher.accepts(text) == is_column
+        assert grammar.accepts(f"SELECT {word} (a) FROM t") == matcher.accepts(f"SELECT {word} (a) FROM t") == (not is_column)
+        assert grammar.accepts(f"SELECT {word}(a), frobnicate(a) FROM t")
+
+
+@pytest.mark.parametrize("word", [*RESERVED, "CHECK", "INDEX", "TO", "CAST", "date", "avg", "end"])
+def test_a_name_is_shown_as_sqlite_and_the_grammar_take_it(word: str):
+    shown = quoted(word)
+    connection = sqlite3.connect(":memory:")
+    connection.execute(f"CREATE TABLE t ({shown} TEXT)")
+    connection.execute(f"SELECT {shown} FROM t")
+    connection.close()
+    assert sql_grammar_of("odd", ("t",), (word,)).accepts(f"SELECT {shown} FROM t")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,11 @@ def test_text_in_double_quotes_is_a_string_where_it_is_no_column(sandbox: Sandbo
     assert sandbox.run('SELECT id FROM item WHERE name = "thing 7"').rows == ((7,),)
 
 
+def test_the_date_of_today_is_no_secret(sandbox: Sandbox):
+    query = "SELECT CURRENT_DATE = date('now'), CURRENT_TIME LIKE '__:__:__', CURRENT_TIMESTAMP LIKE '____-__-__ %'"
+    assert sandbox.run(query).rows == ((1, 1, 1),)
+
+
 def test_a_process_that_was_killed_is_replaced(sandbox: Sandbox):
     assert sandbox.run("SELECT 1").rows == ((1,),)
     assert sandbox._process is not None
