@@ -105,8 +105,8 @@ def test_a_missing_file_and_a_missing_grammar_are_errors(tmp_path: Path):
         (["--stdin-filename", "x.csv"], "--stdin-filename is what to call the standard input"),
         (["--field", "x"], "--field and --id-field name fields"),
         (["--id-field", "x"], "--field and --id-field name fields"),
-        (["--task", "viggo", "--data", "x"], "--data and --split are read by a task"),
-        (["--split", "test"], "--data and --split are read by a task"),
+        (["--task", "viggo", "--data", "x"], "--data and --split are read where each example"),
+        (["--split", "test"], "--data, --split and --set concern a task"),
     ],
 )
 def test_options_that_would_do_nothing_are_errors(tmp_path: Path, options: list[str], message: str):
