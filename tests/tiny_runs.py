@@ -1,11 +1,13 @@
 """Real training runs of a tiny model on a few rows, in this process and in others."""
 
+import contextlib
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,16 @@ def run_sofit(*arguments: str, cwd: Path, **changes: str) -> subprocess.Complete
     result = subprocess.run(command, cwd=cwd, env=environment(**changes), capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return result
+
+
+@contextlib.contextmanager
+def heeding_ctrl_c() -> Iterator[None]:
+    """Starts processes that Ctrl-C ends. A shell lets what it runs in the background ignore it, and that would be handed on."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:

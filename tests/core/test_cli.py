@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tiny_runs import heeding_ctrl_c
 
 from sofit import load_plugins
 from sofit.config import Config
@@ -155,7 +156,9 @@ def interrupted(arguments: list[str], folder: Path) -> tuple[int, str]:
     """Starts `sofit`, presses Ctrl-C once it loads the data, and returns exit code and standard error."""
     (folder / "blocking.py").write_text(BLOCKING)
     command = [sys.executable, "-m", "sofit", *arguments, "--task", "blocking", "--plugin", "blocking.py"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with heeding_ctrl_c():
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
         assert process.stdout is not None
         started = process.stdout.readline()
         time.sleep(0.1)  # It says so before it sleeps.

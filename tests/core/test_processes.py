@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tiny_runs import environment, json_lines, set_options
+from tiny_runs import environment, heeding_ctrl_c, json_lines, set_options
 
 Processes = list[subprocess.Popen[str]]
 
@@ -28,17 +28,18 @@ def started(folder: Path, arguments: Sequence[str], count: int) -> Iterator[Proc
     command = [sys.executable, "-m", "sofit", "train", *arguments]
     if count > 1:
         command += ["--coordinator", address, "--num-processes", str(count)]
-    processes = [
-        subprocess.Popen(
-            [*command, *(["--process-id", str(index)] if count > 1 else [])],
-            cwd=folder,
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for index in range(count)
-    ]
+    with heeding_ctrl_c():
+        processes = [
+            subprocess.Popen(
+                [*command, *(["--process-id", str(index)] if count > 1 else [])],
+                cwd=folder,
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for index in range(count)
+        ]
     try:
         yield processes
     finally:
