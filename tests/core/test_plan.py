@@ -225,21 +225,33 @@ def test_the_outline_of_a_model_needs_no_weights_and_no_tokenizer(outline_folder
         outline_pretrained("nowhere")
 
 
+def dry_run(folder: Path, model: Path, memory: str) -> Mapping[str, Any]:
+    """Returns what `sofit train --dry-run` says of a run on 4 devices that are not there."""
+    write_rows(folder / "rows", 40)
+    options = ["--task", "viggo", "--data", "rows", "--model", str(model), "--set", "task_options.prompt_style=short"]
+    mesh = ["--simulate-devices", "4", "--memory-per-device", memory, "--flops-per-second", "1e9", "--format", "json"]
+    shown = run_sofit("train", "--dry-run", *options, *mesh, "--batch-size", "8", "--steps", "20", cwd=folder)
+    assert {path.name for path in folder.iterdir()} == {"rows", "outline"}
+    return json.loads(shown.stdout)
+
+
 def test_a_dry_run_plans_for_devices_that_are_not_there(outline_folder: Path, tmp_path: Path) -> None:
-    write_rows(tmp_path / "rows", 40)
-    options = ["--task", "viggo", "--data", "rows", "--model", str(outline_folder), "--set", "task_options.prompt_style=short"]
-    mesh = ["--simulate-devices", "4", "--memory-per-device", "5MB", "--flops-per-second", "1e9", "--format", "json"]
-    shown = run_sofit("train", "--dry-run", *options, *mesh, "--batch-size", "8", "--steps", "20", cwd=tmp_path)
-    plan: Mapping[str, Any] = json.loads(shown.stdout)
+    plan = dry_run(tmp_path, outline_folder, "1GB")
     assert (plan["devices"], plan["steps"], plan["steps_per_epoch"]) == (4, 20, 5.0)
     assert plan["stand_in_tokenizer"] == "smollm2-135m"
     assert plan["work"]["tokens_with_sharing"] < plan["work"]["tokens_without_sharing"]
     assert plan["seconds"] == pytest.approx(20 * plan["work"]["flops"] / 4e9)
+    assert plan["fits"] is True
+    assert plan["levers"] == []
+
+
+@pytest.mark.slow
+def test_a_dry_run_that_does_not_fit_says_what_would_help(outline_folder: Path, tmp_path: Path) -> None:
+    plan = dry_run(tmp_path, outline_folder, "5MB")
     assert plan["fits"] is False
     peaks = [lever["peak"] for lever in plan["levers"]]
     assert min(peaks) < plan["memory"]["peak"]
     assert plan["levers"][-1]["settings"].keys() > plan["levers"][0]["settings"].keys()  # The last one is all of them together.
-    assert {path.name for path in tmp_path.iterdir()} == {"rows", "outline"}
 
 
 def test_options_of_planning_need_a_dry_run() -> None:
