@@ -13,8 +13,9 @@ from dataclasses import replace
 
 from evaluation_rows import EvaluationRows, describe, load_rows
 
-from sofit.decoding.generator import Generated, GenerationCounts, generate
+from sofit.decoding.generator import generate
 from sofit.decoding.masks import TokenMasks
+from sofit.decoding.outputs import Generated, GenerationCounts
 from sofit.evaluate import grammar_matchers
 
 

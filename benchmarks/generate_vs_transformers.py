@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from evaluation_rows import EvaluationRows, describe, load_rows
 
-from sofit.decoding.generator import Generated, generate
+from sofit.decoding.generator import generate
+from sofit.decoding.outputs import Generated
 from sofit.pretrained import save_hf_model
 
 

@@ -87,8 +87,9 @@ class RecordedRun:
 
     def evaluate(self, report: Report) -> None:
         for done in range(report.n + 1):
+            share = done / report.n
             progress = EvaluationProgress(
-                when=report.when, step=report.step, constrained=report.constrained, done=done, n=report.n
+                when=report.when, step=report.step, constrained=report.constrained, done=done, n=report.n, share=share
             )
             self.manager.hook.sofit_evaluate_progress(run=self.run, progress=progress)
         self.manager.hook.sofit_evaluate_end(run=self.run, report=report)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from sofit.config import Config, EvaluationConfig
 from sofit.decoding.engine import Sampling
-from sofit.decoding.generator import Generated, GenerationCounts, GenerationSettings, generate
+from sofit.decoding.generator import GenerationSettings, generate
 from sofit.decoding.masks import Matcher, TokenMasks
+from sofit.decoding.outputs import Generated, GenerationCounts
 from sofit.errors import SofitError
 from sofit.model import Decoder
 from sofit.packing import round_up
@@ -36,7 +37,7 @@ def evaluate_model(
 ) -> list[Report]:
     """Loads a model and evaluates it, as `sofit eval` does: free and constrained, unless `constrained` says which.
 
-    `on_progress` is told when an evaluation begins, and then whenever one of its outputs is written.
+    `on_progress` is told when an evaluation begins, and then now and then while its outputs are written.
 
     Raises:
         SofitError: the task, the data or the model cannot be had, or the grammar cannot constrain.
@@ -106,7 +107,7 @@ class Evaluator:
         matchers = self._matchers(constrained)
         for is_constrained in [False, True] if constrained is None else [constrained]:
             n = len(self._prompts)
-            begun = EvaluationProgress(when=when, step=step, constrained=is_constrained, done=0, n=n)
+            begun = EvaluationProgress(when=when, step=step, constrained=is_constrained, done=0, n=n, share=0.0)
             yield self._report(model, begun, matchers if is_constrained else None, on_progress)
 
     def rehearse(self, *, constrained: bool | None) -> Scores:
@@ -129,11 +130,11 @@ class Evaluator:
         matchers: Sequence[Matcher] | None,
         on_progress: Callable[[EvaluationProgress], None],
     ) -> Report:
-        def tell(done: int) -> None:
-            on_progress(replace(begun, done=done))
+        def tell(done: int, share: float) -> None:
+            on_progress(replace(begun, done=done, share=share))
 
         start = time.monotonic()
-        tell(0)
+        on_progress(begun)
         generated, counts = generate(model, self._prompts, self._settings, self._tokenizer.eos_ids, matchers, tell)
         seconds = time.monotonic() - start
         predictions = to_predictions(self._prompts, generated, self._tokenizer)

@@ -20,11 +20,11 @@ def generate_texts(
     texts: Sequence[str],
     *,
     constrained: bool = True,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int, float], None] = lambda done, share: None,
 ) -> list[Prediction]:
     """Loads a model and returns what it writes for each text.
 
-    `on_progress` is told how many outputs are written: 0 once the model is loaded, and then after each.
+    `on_progress` is told how many outputs are done and which share of the writing: 0 and 0 once the model is loaded.
 
     Raises:
         SofitError: the task or the model cannot be had, or the grammar cannot constrain.
@@ -34,6 +34,6 @@ def generate_texts(
     prompts = tokenize_prompts(task, [task.example_for(text) for text in texts], tokenizer)
     matchers = grammar_matchers(task, prompts, TokenMasks(tokenizer, model.config.vocab_size)) if constrained else None
     settings = generation_settings(config.evaluation, _MAX_NEW_TOKENS)
-    on_progress(0)
+    on_progress(0, 0.0)
     generated, _ = generate(model, prompts, settings, tokenizer.eos_ids, matchers, on_progress)
     return to_predictions(prompts, generated, tokenizer)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LOG_EVERY_SECONDS = 10.0
 _FIRST_SECONDS = 1.0
-"""Outputs that come this soon after the first one are written with it: what they took is compiling, too."""
+"""What comes this soon after the first tokens was written with them: what it took is compiling, too."""
 
 
 def make_bar(stream: TextIO, *, transient: bool = False) -> "Bar":
@@ -41,7 +41,7 @@ class GenerationProgress:
         self._task: TaskID | None = None
         self._last_line = 0.0
         self._first: float | None = None
-        self._measured_from = (0.0, 0)
+        self._measured_from = (0.0, 0, 0.0)
 
     def __enter__(self) -> "GenerationProgress":
         return self
@@ -50,16 +50,16 @@ class GenerationProgress:
         if self._bar is not None and self._owns_bar:
             self._bar.stop()
 
-    def show(self, name: str, done: int, n: int) -> None:
-        """Shows that `done` of `n` outputs are written; a generation begins with 0.
+    def show(self, name: str, done: int, n: int, share: float) -> None:
+        """Shows that `done` of `n` outputs are written, and the `share` of the work; a generation begins with a share of 0.
 
-        How fast they come is measured from the first ones on, since the time before these is mostly that of compiling.
+        How long it takes is measured from the first tokens on, since the time before these is mostly that of compiling.
         """
         now = time.monotonic()
-        if done == 0:
+        if share == 0:
             self._begin(name, n, now)
             return
-        figures = self._figures(done, n, now)
+        figures = self._figures(done, share, now)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, figures=figures)
             if done == n:
@@ -70,14 +70,18 @@ class GenerationProgress:
             self._stream.write(f"{name}: {done}/{n}  {figures}".rstrip() + "\n")
             self._stream.flush()
 
-    def _figures(self, done: int, n: int, now: float) -> str:
+    def _figures(self, done: int, share: float, now: float) -> str:
         self._first = now if self._first is None else self._first
         if now - self._first < _FIRST_SECONDS:
-            self._measured_from = now, done
+            self._measured_from = now, done, share
             return ""
-        start, done_before = self._measured_from
+        start, done_before, share_before = self._measured_from
         per_second = (done - done_before) / (now - start)
-        return f"{per_second:.3g} outputs/s  {duration((n - done) / per_second)} left"
+        rate = f"{per_second:.3g} outputs/s" if per_second else ""
+        # It can fall, where outputs turn out to be longer than the ones before them.
+        if share <= share_before:
+            return rate
+        return f"{rate}  {duration((now - start) * (1 - share) / (share - share_before))} left".lstrip()
 
     def _begin(self, name: str, n: int, now: float) -> None:
         self._last_line, self._first = now, None

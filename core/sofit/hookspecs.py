@@ -46,7 +46,7 @@ def sofit_step_end(run: "Run", step: "StepRecord") -> None:
 
 @hookspec
 def sofit_evaluate_progress(run: "Run", progress: "EvaluationProgress") -> None:
-    """Called when an evaluation begins, and then whenever one of its outputs is written."""
+    """Called when an evaluation begins, and then now and then while its outputs are written."""
 
 
 @hookspec

@@ -86,6 +86,8 @@ class EvaluationProgress:
     """Outputs that are written."""
     n: int
     """Outputs to write."""
+    share: float
+    """How much of the writing is done, from 0 to 1, as far as can be told: outputs under way count by their tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,8 +8,9 @@ import pytest
 
 from sofit import Example, Grammar
 from sofit.decoding.engine import Sampling
-from sofit.decoding.generator import Generated, GenerationCounts, GenerationSettings, generate
+from sofit.decoding.generator import GenerationSettings, generate
 from sofit.decoding.masks import TokenMasks
+from sofit.decoding.outputs import Generated, GenerationCounts
 from sofit.model import Decoder, DecoderConfig
 from sofit.pretrained import Pretrained
 from sofit.supervision import TokenizedPrompt

@@ -12,7 +12,8 @@ from random_models import decoder_of, torch_logits, torch_model
 from token_examples import tokenized_prompt
 
 from sofit.decoding.engine import Sampling
-from sofit.decoding.generator import Generated, GenerationSettings, generate
+from sofit.decoding.generator import GenerationSettings, generate
+from sofit.decoding.outputs import Generated
 from sofit.model import Decoder
 from sofit.supervision import TokenizedPrompt
 
@@ -88,11 +89,16 @@ def test_the_limit_cuts_an_output_and_changes_nothing_before(most: int) -> None:
 
 
 def test_progress_and_tokens_are_counted() -> None:
-    told: list[int] = []
+    told: list[tuple[int, float]] = []
+
+    def tell(done: int, share: float) -> None:
+        told.append((done, share))
+
     settings = GenerationSettings(max_new_tokens=MOST, batch_size=4)
-    outputs, counts = generate(decoder("llama 3"), PROMPTS, settings, [EOS], None, told.append)
-    assert told == sorted(told)
-    assert told[-1] == len(PROMPTS)
+    outputs, counts = generate(decoder("llama 3"), PROMPTS, settings, [EOS], None, tell)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert all(0 < share <= 1 for _, share in told)
+    assert told[-1] == (len(PROMPTS), 1.0)
     assert counts.tokens == sum(len(output.ids) + output.finished for output in outputs)
     assert counts.changed == counts.completed == 0
 

@@ -31,7 +31,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def show_all(progress: GenerationProgress, n: int = 40) -> None:
     for name in ("unconstrained", "constrained"):
         for done in range(n + 1):
-            progress.show(name, done, n)
+            progress.show(name, done, n, done / n)
 
 
 def test_a_terminal_gets_a_bar_that_is_taken_away(terminal: Terminal):
@@ -69,11 +69,38 @@ def test_the_time_left_is_that_of_the_outputs_and_not_of_compiling(monkeypatch: 
     stream = io.StringIO()
     show_once = GenerationProgress(stream)
     for done in range(21):
-        show_once.show("generating", done, 20)
+        show_once.show("generating", done, 20, done / 20)
     assert stream.getvalue().splitlines() == [
         "generating: 1/20",
         "generating: 13/20  1 outputs/s  0:07 left",
     ]
+
+
+def test_outputs_under_way_count_by_what_is_written_of_them(monkeypatch: pytest.MonkeyPatch):
+    # Two short outputs end early, and the others get longer by a tenth every ten seconds.
+    times = iter([0.0, *(60.0 + 10 * tenth for tenth in range(10))])
+    monkeypatch.setattr(generation_progress.time, "monotonic", lambda: next(times))
+    stream = io.StringIO()
+    progress = GenerationProgress(stream)
+    progress.show("generating", 0, 20, 0.0)
+    for tenth in range(1, 5):
+        progress.show("generating", 2, 20, tenth / 10)
+    assert stream.getvalue().splitlines() == [
+        "generating: 2/20",
+        "generating: 2/20  1:20 left",
+        "generating: 2/20  1:10 left",
+        "generating: 2/20  1:00 left",
+    ]
+
+
+def test_no_time_is_told_while_the_share_falls(monkeypatch: pytest.MonkeyPatch):
+    times = iter([0.0, 60.0, 70.0])
+    monkeypatch.setattr(generation_progress.time, "monotonic", lambda: next(times))
+    stream = io.StringIO()
+    progress = GenerationProgress(stream)
+    for done, share in ((0, 0.0), (2, 0.5), (4, 0.4)):
+        progress.show("generating", done, 20, share)
+    assert stream.getvalue().splitlines() == ["generating: 2/20", "generating: 4/20  0.2 outputs/s"]
 
 
 def test_what_is_done_at_once_leaves_no_line():
@@ -87,7 +114,8 @@ def test_an_evaluation_has_a_bar_beside_that_of_the_steps(tmp_path: Path, termin
     run, progress = make_run(tmp_path), Progress(terminal)
     progress.sofit_train_start(run, 1)
     for done in range(21):
-        progress.sofit_evaluate_progress(EvaluationProgress(when="before", step=0, constrained=True, done=done, n=20))
+        far = EvaluationProgress(when="before", step=0, constrained=True, done=done, n=20, share=done / 20)
+        progress.sofit_evaluate_progress(far)
         if done == 10:
             assert progress._bar is not None
             progress._bar.refresh()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedTokenizerFast
 
 from sofit import Example, Grammar, Message, Prediction, Scores, SofitError, Task
-from sofit.decoding.generator import Generated
+from sofit.decoding.outputs import Generated
 from sofit.evaluate import to_predictions
 from sofit.pretrained import Pretrained, Tokenizer, load_pretrained
 from sofit.supervision import Supervised, supervise, tokenize_prompts

@@ -63,7 +63,7 @@ def evaluate(
     with GenerationProgress() as shown:
 
         def show(progress: "EvaluationProgress") -> None:
-            shown.show(_column(progress.constrained), progress.done, progress.n)
+            shown.show(_column(progress.constrained), progress.done, progress.n, progress.share)
 
         reports = evaluate_model(
             loaded, plugins, split=asked.split, limit=asked.limit, constrained=asked.constrained, on_progress=show

@@ -59,7 +59,7 @@ def generate(
             plugins,
             inputs,
             constrained=bool(constrained),
-            on_progress=lambda done: progress.show("generating", done, len(inputs)),
+            on_progress=lambda done, share: progress.show("generating", done, len(inputs), share),
         )
     for line in _jsonl(inputs, predictions) if output_format == "jsonl" else _text(inputs, predictions):
         typer.echo(line)

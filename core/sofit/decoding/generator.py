@@ -28,6 +28,7 @@ from sofit.decoding.engine import (
 )
 from sofit.decoding.layout import LENGTH_STEP, prefix_stream, rest_length, rest_stream
 from sofit.decoding.masks import WORD_BITS, Matcher, is_allowed
+from sofit.decoding.outputs import Generated, GenerationCounts, Outputs
 from sofit.model import Cache, Decoder
 from sofit.model.partitioning import Tree
 from sofit.packing import round_up
@@ -43,16 +44,6 @@ _PATIENCE = 4
 
 
 @dataclass(frozen=True)
-class Generated:
-    """What the model wrote after a prompt."""
-
-    ids: tuple[int, ...]
-    """The tokens, without the one that ended the output."""
-    finished: bool
-    """Whether the model ended the output itself. Under a grammar, one that was cut off has been completed."""
-
-
-@dataclass(frozen=True)
 class GenerationSettings:
     """How much to write, and how."""
 
@@ -63,20 +54,6 @@ class GenerationSettings:
     seed: int = 0
     mask_every_step: bool = False
     """Look at the grammar before every token, not after a chunk of them. Slower, for the same tokens; sampling always does."""
-
-
-@dataclass
-class GenerationCounts:
-    """What happened while generating."""
-
-    tokens: int = 0
-    """Tokens written, end tokens included."""
-    changed: int = 0
-    """Steps at which the grammar forbade the token that the model would have taken."""
-    removed_mass: float = 0.0
-    """The probability that the grammar took away at those steps, added up."""
-    completed: int = 0
-    """Outputs that the grammar completed, because they had reached the limit."""
 
 
 @dataclass
@@ -98,7 +75,7 @@ def generate(
     settings: GenerationSettings,
     eos_ids: Sequence[int],
     matchers: Sequence[Matcher] | None = None,
-    on_progress: Callable[[int], None] = lambda done: None,
+    on_progress: Callable[[int, float], None] = lambda done, share: None,
 ) -> tuple[list[Generated], GenerationCounts]:
     """Writes an output for each prompt, in the order of the prompts.
 
@@ -110,21 +87,16 @@ def generate(
         settings: how much to write, and how.
         eos_ids: the tokens that end an output.
         matchers: what each output must follow, at its start; None leaves the model free.
-        on_progress: told now and then how many outputs are done.
+        on_progress: told now and then how many outputs are done, and which share of all the writing is, as far as can be told.
     """
     ids = [prompt.ids for prompt in prompts]
-    outputs: dict[int, Generated] = {}
+    outputs = Outputs(len(prompts), settings.max_new_tokens, on_progress)
     counts = GenerationCounts()
-
-    def finish(member: int, output: Generated) -> None:
-        outputs[member] = output
-        on_progress(len(outputs))
-
     for number, group in enumerate(group_by_prefix(ids, [len(prompt) - 1 for prompt in ids])):
         prefix_ids = ids[group.members[0]][: group.prefix_length]
         rests = {member: ids[member][group.prefix_length :] for member in group.members}
-        _Group(model, prefix_ids, rests, settings, eos_ids, matchers, counts, number).run(finish)
-    return [outputs[member] for member in range(len(prompts))], counts
+        _Group(model, prefix_ids, rests, settings, eos_ids, matchers, counts, number).run(outputs)
+    return outputs.in_order(), counts
 
 
 class _Group:
@@ -164,7 +136,7 @@ class _Group:
         chunks_differ = settings.mask_every_step or settings.sampling.temperature > 0
         self._masks_every_step = matchers is not None and chunks_differ
 
-    def run(self, finish: Callable[[int, Generated], None]) -> None:
+    def run(self, outputs: Outputs) -> None:
         """Writes all outputs."""
         slots = self._fill(None)
         while any(lane is not None for lane in self._lanes):
@@ -180,7 +152,8 @@ class _Group:
                 self._placed(key),
                 self._placed(np.int32(steps)),
             )
-            self._take_in(chunk, finish)
+            self._take_in(chunk, outputs)
+            outputs.tell_progress([len(lane.written) for lane in self._lanes if lane is not None])
             slots = self._fill(slots)
 
     def _fill(self, slots: Slots | None) -> Slots:
@@ -241,7 +214,7 @@ class _Group:
         axes = (Axis(ROW, 1), Axis(SLOT, len(self._lanes)), Axis("word", self._masks.shape[-1]))
         return hax.named(self._masks.copy(), axes)
 
-    def _take_in(self, chunk: Chunk, finish: Callable[[int, Generated], None]) -> None:
+    def _take_in(self, chunk: Chunk, outputs: Outputs) -> None:
         """Lets the grammars judge what was written, and ends what has ended."""
         tokens = np.asarray(chunk.tokens.rearrange((ROW, SLOT, STEP)).array)[0]
         free_choice, removed = (
@@ -260,23 +233,23 @@ class _Group:
             active += 1
             went_back += len(accepted) < len(written)
             lane.needs_mask = self._masks_every_step or len(accepted) < len(written)
-            self._advance(place, lane, accepted, finish)
+            self._advance(place, lane, accepted, outputs)
         # Chunks grow while the grammars agree, and shrink where a model has yet to learn them.
         shorter, longer = max(1, self._chunk_steps // 2), min(CHUNK_STEPS, self._chunk_steps * 2)
         self._chunk_steps = shorter if went_back * _PATIENCE > active else longer
 
-    def _advance(self, place: int, lane: _Lane, accepted: list[int], finish: Callable[[int, Generated], None]) -> None:
+    def _advance(self, place: int, lane: _Lane, accepted: list[int], outputs: Outputs) -> None:
         """Adds tokens to a lane, and frees it where they end its output."""
         self._counts.tokens += len(accepted)
         lane.written += accepted
         if accepted and accepted[-1] in self._eos_ids:
             self._lanes[place] = None
-            finish(lane.member, Generated(tuple(lane.written[:-1]), finished=True))
+            outputs.add(lane.member, Generated(tuple(lane.written[:-1]), finished=True))
         elif len(lane.written) >= self._settings.max_new_tokens:
             completion = lane.matcher.closing() if lane.matcher is not None else []
             self._counts.completed += lane.matcher is not None
             self._lanes[place] = None
-            finish(lane.member, Generated((*lane.written, *completion), finished=False))
+            outputs.add(lane.member, Generated((*lane.written, *completion), finished=False))
         elif accepted:
             lane.length += len(accepted)
             lane.pending = accepted[-1]

@@ -73,7 +73,7 @@ class Progress:
     def sofit_evaluate_progress(self, progress: EvaluationProgress) -> None:
         """Moves the bar of the evaluation on, which stands below that of the steps."""
         name = occasion(progress.when, progress.step, progress.constrained)
-        self._generation.show(name, progress.done, progress.n)
+        self._generation.show(name, progress.done, progress.n, progress.share)
 
     @hookimpl
     def sofit_evaluate_end(self, run: Run, report: Report) -> None:
