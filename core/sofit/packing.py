@@ -13,7 +13,10 @@ import numpy as np
 from sofit.prefix import PrefixGroup, group_by_prefix
 from sofit.supervision import Supervised
 
-_MAX_SHAPES = 3
+_FEW_SHAPES, _MAX_SHAPES = 3, 5
+"""So few shapes are kept apart in any case, and so many if merging two of them would cost `_WORTH_COMPILING`."""
+_WORTH_COMPILING = 0.02
+"""The share of a run's work that merging two shapes may add, before compiling both takes less."""
 _MERGED_SHAPES = 48
 """How many different shapes are compared with each other when they are merged: the most frequent ones."""
 _ROW_WASTE = 1.25
@@ -37,6 +40,11 @@ class BatchShape:
     def tokens(self) -> int:
         """Tokens that go through the model, padding included."""
         return self.rows * (self.prefix_length + self.slots * self.slot_length)
+
+    @property
+    def work(self) -> float:
+        """What it costs, in tokens: to score the vocabulary for a target takes about half of what a token takes in all layers."""
+        return self.tokens + self.rows * self.targets / 2
 
     def covers(self, other: "BatchShape") -> bool:
         """Whether what has the shape `other` can be laid out in this one."""
@@ -106,7 +114,7 @@ class Packer:
         grouped = [(batch, self._groups(batch)) for batch in sample]
         self.slot_length = _best_slot_length([_rest_lengths(batch, groups) for batch, groups in grouped], row_multiple)
         needed = [micro.shape for batch, groups in grouped for micro in self._micro_batches(batch, groups)]
-        self.shapes = _merge_shapes(needed, _MAX_SHAPES, micro_batch_tokens)
+        self.shapes = _merge_shapes(needed, micro_batch_tokens)
 
     def pack(self, batch: Sequence[Supervised]) -> list[MicroBatch]:
         """Lays a batch out, in a way that depends on the batch and the sample alone, so that a resumed run repeats it."""
@@ -234,19 +242,20 @@ def _partition(rows: Sequence[Row], slot_length: int, most_tokens: int, row_mult
     return parts
 
 
-def _merge_shapes(needed: Sequence[BatchShape], limit: int, most_tokens: int) -> list[BatchShape]:
-    """Merges shapes until at most `limit` are left, each time the two whose merging adds the fewest tokens, as often as they run.
+def _merge_shapes(needed: Sequence[BatchShape], most_tokens: int) -> list[BatchShape]:
+    """Merges shapes until few are left, each time the two whose merging adds the least work, as often as they run.
 
     More are left where merging them would make one of more than `most_tokens`.
     """
     by_frequency = Counter(needed).most_common()
     counts = dict(by_frequency[:_MERGED_SHAPES])
+    whole = sum(count * shape.work for shape, count in counts.items())
 
-    def added_cost(pair: tuple[BatchShape, BatchShape]) -> float:
+    def added_work(pair: tuple[BatchShape, BatchShape]) -> float:
         merged = pair[0].merge(pair[1])
-        return sum(counts[shape] * (merged.tokens - shape.tokens + (merged.targets - shape.targets) / 2) for shape in pair)
+        return sum(counts[shape] * (merged.work - shape.work) for shape in pair)
 
-    while len(counts) > limit:
+    while len(counts) > _FEW_SHAPES:
         shapes = list(counts)
         pairs = [
             (a, b)
@@ -256,7 +265,9 @@ def _merge_shapes(needed: Sequence[BatchShape], limit: int, most_tokens: int) ->
         ]
         if not pairs:
             break
-        first, second = min(pairs, key=added_cost)
+        first, second = min(pairs, key=added_work)
+        if len(counts) <= _MAX_SHAPES and added_work((first, second)) > _WORTH_COMPILING * whole:
+            break
         count = counts.pop(first) + counts.pop(second)
         merged = first.merge(second)
         counts[merged] = counts.get(merged, 0) + count

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from token_examples import supervised
@@ -184,13 +185,13 @@ def test_a_long_prompt_that_all_share_is_laid_out_once() -> None:
     assert sum(part.shape.tokens for part in plain) > 16 * 900
 
 
-def test_shapes_are_merged_until_three_are_left_but_never_beyond_the_budget() -> None:
+def test_shapes_are_merged_until_few_are_left_but_never_beyond_the_budget() -> None:
     rng = np.random.default_rng(0)
     batches = [
         [supervised([*range(200 * (index % 4)), *rng.integers(5000, 9000, rng.integers(1, 50))], [1, 2]) for index in range(size)]
         for size in rng.integers(1, 12, 20)
     ]
-    assert len(Packer(batches, share_prefix=True, micro_batch_tokens=100_000).shapes) <= 3
+    assert len(Packer(batches, share_prefix=True, micro_batch_tokens=100_000).shapes) <= 5
     small = Packer(batches, share_prefix=True, micro_batch_tokens=1000)
     assert max(shape.tokens for shape in small.shapes) <= 1000
 
@@ -206,8 +207,26 @@ def test_a_shape_covers_another_only_where_it_is_as_large_in_everything() -> Non
     assert merged.tokens == 4 * (64 + 3 * 32)
 
 
+def alike(count: int) -> list[Supervised]:
+    """Returns examples of one length, of which four fill a slot."""
+    return [supervised([5, *range(6, 20)], [7] * 6)] * count
+
+
 def test_however_many_shapes_are_needed_few_are_left_and_they_cover_all() -> None:
-    # Behind no prefix, so that a batch of n examples of one length needs n slots and no two batches are alike.
-    batches = [[supervised([5, *range(6, 20)], [7] * 6)] * count for count in range(1, 120)]
+    batches = [alike(count) for count in range(1, 120)]
     packer = Packer(batches, share_prefix=False, micro_batch_tokens=100_000)
-    assert len({micro.shape for batch in batches for micro in packer.pack(batch)}) <= len(packer.shapes) == 3
+    assert len({micro.shape for batch in batches for micro in packer.pack(batch)}) <= len(packer.shapes) == 5
+
+
+@pytest.mark.parametrize(
+    ("counts", "kept"),
+    [
+        ([4] * 10 + [8] * 10 + [16] * 10 + [32] * 10, {1, 2, 4, 8}),
+        ([4] * 100 + [8] + [16] * 10 + [32] * 10, {1, 4, 8}),
+        ([4] * 10 + [8] * 10 + [16], {1, 2, 4}),
+    ],
+)
+def test_a_shape_is_compiled_where_merging_it_would_cost_more(counts: list[int], kept: set[int]) -> None:
+    packer = Packer([alike(count) for count in counts], share_prefix=False, micro_batch_tokens=100_000)
+    assert packer.slot_length == 4 * 20
+    assert {shape.slots for shape in packer.shapes} == kept
