@@ -9,6 +9,7 @@ import pytest
 from recorded_run import make_report, make_run, make_step
 
 from sofit import generation_progress
+from sofit.decoding.outputs import Generated, Outputs
 from sofit.generation_progress import GenerationProgress
 from sofit.observers.progress import Progress
 from sofit.run import EvaluationProgress, Outcome
@@ -74,6 +75,18 @@ def test_the_time_left_is_that_of_the_outputs_and_not_of_compiling(monkeypatch: 
         "generating: 1/20",
         "generating: 13/20  1 outputs/s  0:07 left",
     ]
+
+
+def test_the_share_of_the_writing_goes_by_how_long_outputs_are() -> None:
+    told: list[tuple[int, float]] = []
+    outputs = Outputs(4, 100, lambda done, share: told.append((done, share)))
+    outputs.tell_progress([50, 50])  # Nothing is done yet: each may take 100.
+    outputs.add(0, Generated((7,) * 20, finished=True))
+    outputs.tell_progress([50, 10])  # The first is longer than what is done, and taken to reach 100; the others take 20.
+    for member in (1, 2, 3):
+        outputs.add(member, Generated((7,), finished=True))
+    outputs.tell_progress([])
+    assert told == [(0, 100 / 400), (1, 80 / (80 + 50 + 10 + 20)), (4, 1.0)]
 
 
 def test_outputs_under_way_count_by_what_is_written_of_them(monkeypatch: pytest.MonkeyPatch):
