@@ -3,7 +3,7 @@
 from sofit.config import Config
 
 _EPOCHS = 3
-_DEMO_STEPS = 36
+_DEMO_STEPS = 28
 _LEARNING_RATES = {"lora": 1e-3, "full": 1e-4}
 # For few steps, on examples that are all alike.
 _DEMO_LEARNING_RATES = {"lora": 5e-3, "full": 2e-4}

@@ -264,6 +264,15 @@ def test_every_command_explains_itself(sofit: Sofit, command: list[str]):
     assert "Example: sofit" in result.stdout or not command
 
 
+def test_a_notice_is_printed_once_whatever_logging_a_library_sets_up(tmp_path: Path):
+    program = "import logging; from sofit.cli import main; logging.basicConfig(level='INFO'); main()"
+    command = [sys.executable, "-c", program, "generate", "--task", "viggo", "--model", "some/model", "Was Portal any good?"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr.count("Looking for some/model on the Hugging Face Hub.") == 1
+
+
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["train", "--help"], ["validate", "outputs.txt", "--grammar", "viggo"], ["tasks"]]
 )

@@ -90,6 +90,7 @@ def assert_same_runs(one: Path, other: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_and_only_the_first_writes_and_talks(
     tiny_model_folder: Path, rows: Path, tmp_path: Path
 ) -> None:

@@ -279,7 +279,8 @@ def losses_of(options: list[str], folder: Path) -> list[float]:
     return [line["loss"] for line in json_lines(folder / "metrics.jsonl")]
 
 
-@pytest.mark.parametrize("method", ["lora", pytest.param("full", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_losses_are_the_same_without_sharing(
     workplace: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
