@@ -103,10 +103,10 @@ def measure(setting: Setting, method: str, rows: Sequence["Supervised"], repeats
     """Returns the median time of a step, and its operations."""
     import jax
 
-    from sofit.compilation_cache import use_compilation_cache
     from sofit.config import OptimizerConfig, TrainerConfig
     from sofit.feed import arrays_of
     from sofit.flops import flops_per_step
+    from sofit.jax_settings import apply_jax_settings
     from sofit.mesh import make_partitioning
     from sofit.model import Decoder, DecoderConfig, LoraSpec, add_adapters
     from sofit.optimizer import make_optimizer, make_schedule
@@ -115,7 +115,7 @@ def measure(setting: Setting, method: str, rows: Sequence["Supervised"], repeats
     from sofit.pretrained import outline_pretrained
     from sofit.trainer import Trainer
 
-    use_compilation_cache()
+    apply_jax_settings()
     embed, mlp, heads, kv_heads, layers = SIZES[setting.model]
     known = DecoderConfig.from_hf(outline_pretrained("smollm2-135m").config)
     config = replace(known, embed_size=embed, mlp_size=mlp, num_heads=heads, num_kv_heads=kv_heads, num_layers=layers)

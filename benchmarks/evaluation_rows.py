@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sofit import Task, load_plugins
-from sofit.compilation_cache import use_compilation_cache
 from sofit.config_loading import load_config
 from sofit.decoding.generator import GenerationSettings
 from sofit.evaluate import enough_tokens, generation_settings, load_examples
+from sofit.jax_settings import apply_jax_settings
 from sofit.loading import load_decoder
 from sofit.model import Decoder
 from sofit.pretrained import Pretrained, load_pretrained
@@ -27,7 +27,7 @@ class EvaluationRows:
 
 def load_rows(model: str, data: str, count: int, max_new_tokens: int | None) -> EvaluationRows:
     """Loads the first rows of the validation data of ViGGO, or of the task that a run folder was trained on, with its options."""
-    use_compilation_cache()
+    apply_jax_settings()
     of_run = Path(model) / "config.yaml"
     config = load_config(str(of_run) if of_run.is_file() else None, (), {"data": data, "model": model})
     task = load_plugins(config.plugins).make_task(config)

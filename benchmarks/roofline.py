@@ -20,12 +20,12 @@ from roofline_decoding import decoding_figures
 from roofline_parts import part_seconds
 
 from sofit import load_plugins
-from sofit.compilation_cache import use_compilation_cache
 from sofit.config import TrainerConfig
 from sofit.config_loading import load_config
 from sofit.evaluate import load_examples
 from sofit.feed import arrays_of
 from sofit.flops import flops_by_part, flops_per_step
+from sofit.jax_settings import apply_jax_settings
 from sofit.loading import load_decoder
 from sofit.model import LoraSpec, add_adapters
 from sofit.optimizer import make_optimizer, make_schedule
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["step", "parts", "decode"], action="append", help="leave out the other measurements")
     arguments = parser.parse_args()
     wanted = arguments.only or ["step", "parts", "decode"]
-    use_compilation_cache()
+    apply_jax_settings()
     trainer, state, batches, lora = start(arguments)
     packer = Packer(batches, share_prefix=not arguments.no_sharing, micro_batch_tokens=arguments.micro_batch_tokens)
     config, dtype = state.trainable.config, trainer.precision.compute

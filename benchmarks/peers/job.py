@@ -70,6 +70,21 @@ def _process_start() -> float:
     return time.time() - (up - ticks / os.sysconf("SC_CLK_TCK"))
 
 
+def _process_peak() -> int:
+    # Bytes on macOS, KiB elsewhere.
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _accelerator_peak() -> int:
+    """Returns the most bytes that arrays took on the first accelerator, by the library that is in use; 0 without one."""
+    torch, jax = sys.modules.get("torch"), sys.modules.get("jax")
+    if torch is not None and torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    if jax is not None and jax.default_backend() != "cpu":
+        return jax.devices()[0].memory_stats()["peak_bytes_in_use"]
+    return 0
+
+
 @dataclass
 class Record:
     """What a trainer did; written after every step, so that a run that is cut off leaves what it measured."""
@@ -96,9 +111,7 @@ class Record:
     def entry(self) -> dict[str, Any]:
         """Returns what is known so far."""
         kept = {name: getattr(self, name) for name in ("versions", "seconds", "losses", "computed_tokens", "first_step_done")}
-        # Bytes on macOS, KiB elsewhere.
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        return {"job": asdict(self.job), **kept, "peak_memory_bytes": peak, **self.more}
+        return {"job": asdict(self.job), **kept, "peak_memory_bytes": _accelerator_peak() or _process_peak(), **self.more}
 
     def write(self) -> None:
         """Writes the record."""

@@ -12,9 +12,9 @@ import jax
 import numpy as np
 
 from sofit.batches import to_arrays
-from sofit.compilation_cache import use_compilation_cache
 from sofit.config import OptimizerConfig, TrainerConfig
 from sofit.feed import arrays_of
+from sofit.jax_settings import apply_jax_settings
 from sofit.labels import Labels
 from sofit.loading import load_decoder
 from sofit.loss import completion_losses
@@ -56,7 +56,7 @@ def losses_by_example(model: Decoder, micro_batches: list[MicroBatch], batch: li
     return [found[id(example)] for example in batch]
 
 
-use_compilation_cache()
+apply_jax_settings()
 record = Record(job, {"jax": jax.__version__, "haliax": getattr(hax, "__version__", "")})
 config = OptimizerConfig(lr_schedule="constant", warmup=0, beta2=0.999)
 optimizer = make_optimizer(config, make_schedule(config, job.learning_rate, job.steps))
@@ -73,14 +73,15 @@ for number, batch in enumerate(steps):
     micro_batches = packer.pack(batch)
     completion_tokens = sum(example.completion_length for example in batch)
     state, loss, _ = trainer.step(state, arrays_of(micro_batches), completion_tokens, jax.random.key(number))
-    loss = float(loss)
+    loss = float(loss.sum())
     jax.block_until_ready(jax.tree.leaves(state))
     record.step(time.perf_counter() - start, loss, sum(micro.shape.tokens for micro in micro_batches))
-# The peak of training is recorded; what follows is to compare losses.
-peak = record.entry()["peak_memory_bytes"]
-fresh = load_decoder(load_pretrained(job.model), precision.compute)
-record.more = {
-    "peak_memory_bytes": peak,
-    "losses_by_example": losses_by_example(fresh, packer.pack(steps[0]), steps[0]),
-}
-record.write()
+if job.precision == "float32":
+    # The peak of training is recorded; what follows is to compare losses.
+    peak = record.entry()["peak_memory_bytes"]
+    fresh = load_decoder(load_pretrained(job.model), precision.compute)
+    record.more = {
+        "peak_memory_bytes": peak,
+        "losses_by_example": losses_by_example(fresh, packer.pack(steps[0]), steps[0]),
+    }
+    record.write()

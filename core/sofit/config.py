@@ -107,7 +107,7 @@ class TrainerConfig(Section):
     seed: Seed = 0
     """Decides the order of the examples, the adapters' first values and dropout."""
     mp: Annotated[str, AfterValidator(_check_precision)] = "p=f32,c=f32"
-    """Mixed precision, as jmp writes it: p= for stored parameters, c= for computing; f32 or bfloat16."""
+    """Mixed precision, as jmp writes it: p= for stored parameters, c= for computing; f32 (on every device whole) or bfloat16."""
     share_prefix: bool = True
     """Compute a prompt that several examples share once, not once for each. The result is the same."""
     loss_on: Literal["all", "free"] = "all"

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 from haliax import NamedArray
 
+from sofit.blocks import block_bytes
+
 _BLOCK_BYTES = 32 << 20
-"""The most that the scores of a block take, unless it would be shorter than `_LEAST_BLOCK` words."""
+"""The most that the scores of a block take on a processor, unless it would be shorter than `_LEAST_BLOCK` words."""
 _LEAST_BLOCK = 1024
 
 
@@ -61,7 +63,7 @@ class _Block:
 
 def _block_size(hidden: jax.Array, words: jax.Array) -> int:
     tokens = max(len(hidden), 1)  # A micro-batch may have none that carries loss.
-    return min(len(words), max(_LEAST_BLOCK, _BLOCK_BYTES // (4 * tokens)))
+    return min(len(words), max(_LEAST_BLOCK, block_bytes(_BLOCK_BYTES) // (4 * tokens)))
 
 
 def _firsts(hidden: jax.Array, words: jax.Array) -> jax.Array:

@@ -29,10 +29,10 @@ def load_decoder(
 
 def load_for_inference(config: Config) -> "tuple[Decoder, Tokenizer]":
     """Loads the configured model in the dtype to compute in, and its tokenizer."""
-    from sofit.compilation_cache import use_compilation_cache
+    from sofit.jax_settings import apply_jax_settings
     from sofit.pretrained import load_pretrained
 
-    use_compilation_cache()
+    apply_jax_settings()
     pretrained = load_pretrained(config.model)
     partitioning = make_partitioning(config.trainer, DecoderConfig.from_hf(pretrained.config))
     return load_decoder(pretrained, parse_precision(config.trainer.mp).compute, partitioning), pretrained.tokenizer

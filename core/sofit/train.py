@@ -9,12 +9,12 @@ from typing import Any
 
 import jax
 
-from sofit.compilation_cache import use_compilation_cache
 from sofit.config import Config
 from sofit.data_check import checked_examples
 from sofit.defaults import with_defaults
 from sofit.evaluate import Evaluator, load_examples
 from sofit.feed import Feed
+from sofit.jax_settings import apply_jax_settings
 from sofit.loading import load_decoder
 from sofit.mesh import make_partitioning
 from sofit.model import DecoderConfig
@@ -40,7 +40,7 @@ def train(
     Raises:
         SofitError: something that the user can mend: a name, a setting, the data.
     """
-    use_compilation_cache()
+    apply_jax_settings()
     task = plugins.make_task(config)
     split = config.evaluation.split
     examples = load_training_examples(task, config.data_streaming, allow_invalid=allow_invalid_targets)

@@ -19,12 +19,14 @@ import jax.numpy as jnp
 from haliax import Axis, AxisSelector, NamedArray
 from haliax.jax_utils import tree_checkpoint_name
 
+from sofit.blocks import block_bytes
+
 ATTENDED = "attended"
 """What the results of attention are called where gradient checkpointing chooses what to keep."""
 
 _QUERY, _BLOCK = "query", "block"
 _BLOCK_BYTES = 8 << 20
-"""The most that the scores of a block take, where its length allows."""
+"""The most that the scores of a block take on a processor, where its length allows."""
 _CAUSAL_PARTS = 4
 """Causal attention is cut into so many parts, each without the keys that come later than all of its queries."""
 _LEAST_PART = 128
@@ -158,7 +160,7 @@ class _Matrices(eqx.Module):
     def blocks(self) -> Axis:
         """Returns how many blocks the queries are cut into."""
         bytes_of_query = 4 * self.Key.size * prod(axis.size for axis in self.query.axes[:-2])
-        longest = max(1, _BLOCK_BYTES // bytes_of_query)
+        longest = max(1, block_bytes(_BLOCK_BYTES) // bytes_of_query)
         size = self.Query.size
         return Axis(_BLOCK, next(count for count in range(1, size + 1) if size % count == 0 and size // count <= longest))
 

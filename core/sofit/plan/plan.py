@@ -8,10 +8,10 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from sofit.compilation_cache import use_compilation_cache
 from sofit.config import Config
 from sofit.defaults import with_defaults
 from sofit.errors import SofitError
+from sofit.jax_settings import apply_jax_settings
 from sofit.mesh import make_partitioning
 from sofit.model import Decoder, DecoderConfig, Partitioning, decoder_template, quantize_base
 from sofit.optimizer import make_optimizer, make_schedule
@@ -104,7 +104,7 @@ def plan_training(config: Config, plugins: Plugins, request: PlanRequest, *, all
     Raises:
         SofitError: what would end the run before its first step.
     """
-    use_compilation_cache()
+    apply_jax_settings()
     task = plugins.make_task(config)
     examples = load_training_examples(task, config.data_streaming, allow_invalid=allow_invalid_targets)
     config = with_defaults(config, len(examples), is_demo=task.is_demo)
