@@ -8,6 +8,7 @@ from typing import Any
 import equinox as eqx
 import jax
 
+from sofit.blocks import blocks_of_accelerators
 from sofit.config import Config
 from sofit.defaults import with_defaults
 from sofit.errors import SofitError
@@ -186,7 +187,7 @@ def describe_start(config: Config, model: DecoderConfig, partitioning: Partition
 def plan_memory(config: Config, model: DecoderConfig, examples: Sequence[Supervised], *, is_simulated: bool) -> StepMemory:
     """Compiles a step of the run for the largest of its first micro-batches, and returns what it needs.
 
-    Where the devices are simulated, the plan is for accelerators; see `halves_of_accelerators`.
+    Where the devices are simulated, the plan is for accelerators; see `halves_of_accelerators` and `blocks_of_accelerators`.
 
     Raises:
         SofitError: the mesh does not fit the devices or the model.
@@ -200,7 +201,8 @@ def plan_memory(config: Config, model: DecoderConfig, examples: Sequence[Supervi
     trainer, state = describe_start(config, model, partitioning)
     if is_simulated:
         trainer, state = halves_of_accelerators(trainer, state)
-    return step_memory(trainer, state, sorted(largest, key=_targets), is_accumulated=max(map(len, by_step)) > 1)
+    with blocks_of_accelerators() if is_simulated else contextlib.nullcontext():
+        return step_memory(trainer, state, sorted(largest, key=_targets), is_accumulated=max(map(len, by_step)) > 1)
 
 
 def _targets(shape: BatchShape) -> int:
