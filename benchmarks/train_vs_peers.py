@@ -39,7 +39,7 @@ COLUMNS = "{:9} {:6} {:9} {:>10} {:>8} {:>7} {:>7} {:>10} {:>6}  {}"
 
 def run(trainer: str, job: Job, folder: Path, arguments: argparse.Namespace) -> dict[str, Any] | None:
     """Runs a trainer on a job in a process of its own; returns its record, as far as it came, or None."""
-    name = f"{trainer}-{job.method}-{job.precision}-{job.batch}"
+    name = f"{trainer}-{job.method}-{job.precision}-{job.batch}-{job.remat}"
     python: Path | str = sys.executable
     if trainer != "sofit":
         python = dict(arguments.python).get(trainer) or python_of(trainer, folder.parent / "environments")
@@ -84,6 +84,10 @@ def compare(job: Job, trainers: Sequence[str], folder: Path, arguments: argparse
     rate = examples_per_second(ours, arguments.warmup)
     rates = {"sofit": rate}
     show("sofit", job, ours, rate, "", "")
+    sparing = run("sofit", dataclasses.replace(job, remat="full"), folder, arguments) if arguments.remat else None
+    if sparing is not None:
+        sparing_rate = examples_per_second(sparing, arguments.warmup)
+        show("sofit", job, sparing, sparing_rate, f"{rate / sparing_rate:.2f}x", "trainer.remat_policy=full")
     for name in trainers:
         peer = PEERS[name]
         if job.precision not in peer.precisions:
@@ -136,6 +140,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--warmup", type=int, default=1, help="steps that are not counted")
     parser.add_argument("--limit", type=float, default=7200, help="the most seconds that a trainer may take")
+    parser.add_argument("--remat", action="store_true", help="also measure sofit with trainer.remat_policy=full")
     parser.add_argument("--micro-tokens", type=int, help="what peers put through at once; by default, what is fastest on 2 cores")
     parser.add_argument(
         "--python",

@@ -18,7 +18,7 @@ from sofit.jax_settings import apply_jax_settings
 from sofit.labels import Labels
 from sofit.loading import load_decoder
 from sofit.loss import completion_losses
-from sofit.model import Decoder, LoraSpec, add_adapters
+from sofit.model import Decoder, LoraSpec, add_adapters, with_remat
 from sofit.optimizer import make_optimizer, make_schedule
 from sofit.packing import MicroBatch, Packer
 from sofit.precision import parse_precision
@@ -63,6 +63,7 @@ optimizer = make_optimizer(config, make_schedule(config, job.learning_rate, job.
 model = load_decoder(load_pretrained(job.model))
 if job.method == "lora":
     model = add_adapters(model, LoraSpec(job.rank, job.alpha), key=jax.random.key(0))
+model = with_remat(model, job.remat)
 precision = parse_precision(f"p=f32,c={job.precision}")
 trainer, state = Trainer.start(model, optimizer, precision, adapters_only=job.method == "lora")
 del model
