@@ -40,6 +40,12 @@ def set_options(**settings: Any) -> list[str]:
     return [part for key, value in merged.items() for part in ("--set", f"{key}={value}")]
 
 
+def train_options(model: Path, out: str, *more: str, data: str = "rows", **settings: Any) -> list[str]:
+    """Returns the options of a short run of `sofit train`, which has SETTINGS and these."""
+    options = ["train", "--task", "viggo", "--data", data, "--model", str(model), "--out", out]
+    return [*options, *set_options(**settings), *more]
+
+
 def environment(**changes: str) -> dict[str, str]:
     """Returns the environment of a process that compiles quickly and writes plain lines."""
     return {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "TERM": "dumb", "COLUMNS": "200", **changes}

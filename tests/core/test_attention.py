@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from haliax import Axis, NamedArray
 
+from sofit.blocks import blocks_of_accelerators
 from sofit.model.attention import Context, _Matrices, attend
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -93,6 +94,13 @@ def test_the_cases_above_are_cut_into_parts_and_blocks() -> None:
     query, (context,) = prefix_case()
     assert len(list(_Matrices.of(context, query).parts())) == 4
     query, contexts = slots_case()
+    assert _Matrices.of(contexts[0], query).blocks().size > 1
+
+
+def test_accelerators_get_larger_blocks() -> None:
+    query, contexts = slots_case()
+    with blocks_of_accelerators():
+        assert _Matrices.of(contexts[0], query).blocks().size == 1
     assert _Matrices.of(contexts[0], query).blocks().size > 1
 
 
