@@ -206,7 +206,7 @@ def _mix_backward(
         offset: gradient · result, (..., query).
     """
     of_queries = []
-    of_key = of_value = hax.zeros_like(whole.key, dtype=jnp.float32)
+    of_key = of_value = _turned_zeros(whole.key)
     for part, own in whole.parts():
 
         def back(
@@ -221,13 +221,14 @@ def _mix_backward(
             weights = hax.exp(_scores(query, part, visible) - total)
             of_weights = hax.dot(gradient, part.value, axis="head_size", preferred_element_type=jnp.float32)
             of_scores = (weights * (of_weights - offset)).astype(query.dtype)
-            of_key = hax.dot(of_scores, query, axis=_QUERY, preferred_element_type=jnp.float32)
-            of_value = hax.dot(weights.astype(query.dtype), gradient, axis=_QUERY, preferred_element_type=jnp.float32)
+            # One factor is transposed, and should be the smaller, so the sums are over (..., head_size, Key).
+            of_key = hax.dot(query, of_scores, axis=_QUERY, preferred_element_type=jnp.float32)
+            of_value = hax.dot(gradient, weights.astype(query.dtype), axis=_QUERY, preferred_element_type=jnp.float32)
             of_query = hax.dot(of_scores, part.key, axis=part.Key, preferred_element_type=jnp.float32)
-            return (sums[0] + of_key.rearrange(sums[0].axes), sums[1] + of_value.rearrange(sums[1].axes)), of_query
+            return (sums[0] + of_key, sums[1] + of_value), of_query
 
         Block = part.blocks()
-        nothing = hax.zeros_like(part.key, dtype=jnp.float32)
+        nothing = _turned_zeros(part.key)
         inputs = (part.query, part.visible, *(array[_QUERY, own] for array in (gradient, total, offset)))
         (key_sum, value_sum), of_query = hax.scan(back, Block)((nothing, nothing), *_in_blocks(Block, *inputs))
         of_queries.append(_joined(Block, of_query))
@@ -235,6 +236,12 @@ def _mix_backward(
         of_key = of_key + hax.pad(key_sum, room)
         of_value = of_value + hax.pad(value_sum, room)
     return hax.concatenate(_QUERY, of_queries), of_key, of_value
+
+
+def _turned_zeros(key: NamedArray) -> NamedArray:
+    """Returns zeros for the gradient of keys or values (..., Key, head_size): (..., head_size, Key)."""
+    *common, Key, HeadSize = key.axes
+    return hax.zeros((*common, HeadSize, Key), dtype=jnp.float32)
 
 
 def _in_blocks(Block: Axis, *arrays: NamedArray) -> list[NamedArray]:

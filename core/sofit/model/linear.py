@@ -3,7 +3,7 @@
 import equinox as eqx
 import haliax as hax
 import jax
-from haliax import AxisSpec, NamedArray
+from haliax import Axis, AxisSpec, NamedArray
 from haliax.jax_utils import tree_checkpoint_name
 
 from sofit.model.quantized import Quantized
@@ -23,34 +23,40 @@ class Adapter(eqx.Module):
     scale: float = eqx.field(static=True)
     dropout: float = eqx.field(static=True)
 
-    def __call__(self, x: NamedArray, In: AxisSpec, key: jax.Array | None) -> NamedArray:
+    def __call__(self, x: NamedArray, *, key: jax.Array | None) -> NamedArray:
         if self.dropout > 0 and key is not None:
             keep = hax.random.bernoulli(key, x.axes, 1 - self.dropout)
             x = hax.where(keep, x / (1 - self.dropout), 0)
         # Scaled while it is narrow: on wide arrays, forwards and backwards, the scale would cost more than both products.
-        low = hax.dot(x, self.down, axis=In) * self.scale
-        return _raise_rank(tree_checkpoint_name(low, PROJECTED), self.up)
+        low = _product(x, self.down) * self.scale
+        return _product(tree_checkpoint_name(low, PROJECTED), self.up)
 
 
 @jax.custom_vjp
-def _raise_rank(low: NamedArray, up: NamedArray) -> NamedArray:
-    """Returns up · low: (tokens' axes, Out)."""
-    return hax.dot(low, up, axis="rank")
+def _product(x: NamedArray, weight: NamedArray) -> NamedArray:
+    """Returns weight · x over all axes that they share: (tokens' axes, Out)."""
+    return hax.dot(x, weight, axis=_axes(x, shared_with=weight))
 
 
-def _raise_rank_forward(low: NamedArray, up: NamedArray) -> tuple[NamedArray, tuple[NamedArray, NamedArray]]:
-    return _raise_rank(low, up), (low, up)
+def _axes(array: NamedArray, *, shared_with: NamedArray) -> tuple[Axis, ...]:
+    return tuple(axis for axis in array.axes if axis in shared_with.axes)
 
 
-def _raise_rank_backward(saved: tuple[NamedArray, NamedArray], gradient: NamedArray) -> tuple[NamedArray, NamedArray]:
-    low, up = saved
-    Tokens, Out = (tuple(axis for axis in array.axes if axis.name != "rank") for array in (low, up))
-    # The small factor first: the derived rule would transpose the large one.
-    up_gradient = hax.dot(low, gradient, axis=Tokens)
-    return hax.dot(gradient, up, axis=Out).rearrange(low.axes), up_gradient.rearrange(up.axes)
+def _product_forward(x: NamedArray, weight: NamedArray) -> tuple[NamedArray, tuple[NamedArray, NamedArray]]:
+    return _product(x, weight), (x, weight)
 
 
-_raise_rank.defvjp(_raise_rank_forward, _raise_rank_backward)
+def _product_backward(saved: tuple[NamedArray, NamedArray], gradient: NamedArray) -> tuple[NamedArray, NamedArray]:
+    x, weight = saved
+    of_x = hax.dot(gradient, weight, axis=_axes(weight, shared_with=gradient)).rearrange(x.axes)
+    # One factor is transposed, and that should be the smaller. Without the barrier XLA would take the other, to have the
+    # axes of the result in their order at once.
+    factors = sorted((x, gradient), key=lambda factor: factor.array.size)
+    of_weight = hax.dot(*factors, axis=_axes(x, shared_with=gradient))
+    return of_x, jax.lax.optimization_barrier(of_weight).rearrange(weight.axes)
+
+
+_product.defvjp(_product_forward, _product_backward)
 
 
 @jax.custom_vjp
@@ -98,9 +104,10 @@ class Linear(eqx.Module):
     def __call__(self, x: NamedArray, *, key: jax.Array | None = None) -> NamedArray:
         """Maps the axes In of x to Out. `key` decides the adapter's dropout; None turns it off."""
         weight = self.stored.restored(x.dtype) if isinstance(self.stored, Quantized) else self.stored
-        y = hax.dot(x, weight, axis=self.In)
+        # Under an adapter a weight is frozen, and has no gradient to make a rule for.
+        y = _product(x, weight) if self.adapter is None else hax.dot(x, weight, axis=self.In)
         if self.bias is not None:
             y = y + self.bias
         if self.adapter is not None:
-            y = y + self.adapter(x, self.In, key)
+            y = y + self.adapter(x, key=key)
         return _gradient_made_once(tree_checkpoint_name(y, PROJECTED))
