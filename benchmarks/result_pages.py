@@ -5,7 +5,7 @@
 
 A page says what it shows between two comments; the stored files are named without their suffix:
 
-    <!-- scores viggo/base viggo/full viggo/lora -->     the table of `sofit compare`
+    <!-- scores viggo/base viggo/full viggo/lora -->     the table of `sofit compare`; of one run, before and after
     <!-- training viggo/full viggo/lora -->              what each run was and cost
     <!-- curves viggo/full -->                           the loss, whole and by role, as pictures
     <!-- confusion viggo/full -->                        classes expected and written, as a picture
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sofit import Example, Prediction, load_plugins
-from sofit.outputs import as_json, compare_runs, read_results, write_text
+from sofit.outputs import as_json, compare, compare_runs, read_results, write_text
 from sofit.outputs.breakdown import breakdown_tables
 from sofit.outputs.chart_frame import thin
 from sofit.outputs.entries import same_evaluation
@@ -92,7 +92,7 @@ def files_of(page: Path) -> dict[Path, str]:
         kind, names = match[1], match[2].split()
         stored = {name: page.parent / f"{name}.json" for name in names}
         runs = {name: read_results(file) for name, file in stored.items() if file.is_file()}
-        content = [_content(kind, runs, page, pictures)] if runs else []
+        content = [_content(kind, runs, page, pictures, alone=len(names) == 1)] if runs else []
         if missing := [name for name in names if name not in runs]:
             content.append(f"Not measured yet: {', '.join(missing)}.")
         shown = "\n\n".join(content)
@@ -102,10 +102,9 @@ def files_of(page: Path) -> dict[Path, str]:
     return {page: text, **pictures}
 
 
-def _content(kind: str, runs: Mapping[str, dict[str, Any]], page: Path, pictures: dict[Path, str]) -> str:
+def _content(kind: str, runs: Mapping[str, dict[str, Any]], page: Path, pictures: dict[Path, str], *, alone: bool) -> str:
     if kind == "scores":
-        table = compare_runs({f"{name}.json": results for name, results in runs.items()})
-        return f"{table.title.capitalize()}:\n\n{table.as_markdown()}"
+        return _scores(runs, alone=alone)
     if kind == "training":
         return _training(runs)
     parts = []
@@ -128,13 +127,27 @@ def _judged(results: Mapping[str, Any]) -> Mapping[str, Any]:
     return deciding_evaluation(results["evaluations"]) or {}
 
 
+def _scores(runs: Mapping[str, dict[str, Any]], *, alone: bool) -> str:
+    if alone:
+        (results,) = runs.values()
+        table = compare(results["evaluations"])
+        if table is None:
+            return "Nothing was evaluated."
+    else:
+        table = compare_runs({f"{name}.json": results for name, results in runs.items()})
+    return f"{table.title.capitalize()}:\n\n{table.as_markdown()}"
+
+
 def _training(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    lines = ["| run | examples | steps | minutes | examples/s | last loss |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    lines = [
+        "| run | examples | steps | minutes | examples/s | peak memory, GB | last loss |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
     for name, results in runs.items():
         train, examples = results["train"], results["data"]["counts"].get("train", 0)
         lines.append(
             f"| {Path(name).name} | {examples:,} | {train['steps']} | {train['seconds'] / 60:.1f}"
-            f" | {train['examples_per_second']:.2f} | {train['last_loss']:.4f} |"
+            f" | {train['examples_per_second']:.2f} | {train['peak_memory_bytes'] / 1e9:.1f} | {train['last_loss']:.4f} |"
         )
     return "\n".join(lines)
 
