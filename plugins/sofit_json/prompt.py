@@ -1,7 +1,7 @@
 """What the model reads before it writes JSON."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from sofit_grammars.function_calls import Function
 from sofit_json.sources import CallRequest
@@ -13,15 +13,20 @@ _CALLS = (
 _JSON = "Write the JSON that the text means. It has this JSON Schema:"
 
 
-def text_instruction(schema: str) -> str:
+PromptStyle = Literal["schema", "none"]
+
+
+def text_instruction(schema: str, style: PromptStyle) -> str:
     """Returns what stands before every text."""
+    if style == "none":
+        return ""
     told = {key: part for key, part in json.loads(schema).items() if key not in ("$schema", "$id", "title")}
     return f"{_JSON}\n{_compact(told)}"
 
 
-def text_prompt(text: str, schema: str) -> str:
+def text_prompt(text: str, schema: str, style: PromptStyle) -> str:
     """Returns the prompt for a text, whose JSON follows it."""
-    return f"{text_instruction(schema)}\n\nText: {text}\nJSON: "
+    return f"{text_instruction(schema, style)}\n\nText: {text}\nJSON: ".lstrip()
 
 
 def call_prompt(request: CallRequest) -> str:

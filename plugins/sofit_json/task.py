@@ -18,7 +18,7 @@ from sofit import Example, Prediction, Record, Scores, Task, read_examples
 from sofit_grammars.function_calls import calls_schema
 from sofit_json.demo import DEMO_SCHEMA, demo_split
 from sofit_json.metrics import score_json
-from sofit_json.prompt import call_instruction, call_prompt, text_instruction, text_prompt
+from sofit_json.prompt import PromptStyle, call_instruction, call_prompt, text_instruction, text_prompt
 from sofit_json.sources import FUNCTION_FIELDS, CallRequest, call_example, read_schema, text_example
 from sofit_json.values import NOTHING, json_value, schema_grammar
 
@@ -33,6 +33,7 @@ class JsonTask(Task):
     description: ClassVar[str] = "texts to JSON under a JSON Schema, questions to function calls"
 
     schema: str = field(default="", metadata={"help": "a file with the JSON Schema; by default the schema.json of the data"})
+    prompt_style: PromptStyle = field(default="schema", metadata={"help": "none: a text alone; schema: after its schema"})
     per_field: bool = field(default=False, metadata={"help": "also give precision, recall and F1 of each field"})
     demo_seed: int = field(default=0, metadata={"help": "draws another demo set"})
 
@@ -62,7 +63,7 @@ class JsonTask(Task):
         """Returns the schema or the functions, the text, and where the JSON begins."""
         if isinstance(example.input, CallRequest):
             return call_prompt(example.input)
-        return text_prompt(example.input, self.schema_text)
+        return text_prompt(example.input, self.schema_text, self.prompt_style)
 
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         """Scores JSON; see `sofit_json.metrics`."""
@@ -88,7 +89,7 @@ class JsonTask(Task):
         """Returns what stands before the text or question, that, and the JSON; with functions, these once more, to be loaded."""
         request, output = example.input, {"output": example.target} if example.target else {}
         if not isinstance(request, CallRequest):
-            return {"instruction": text_instruction(self.schema_text), "input": request, **output}
+            return {"instruction": text_instruction(self.schema_text, self.prompt_style), "input": request, **output}
         tools = [{"name": one.name, "description": one.description, "parameters": one.parameters} for one in request.functions]
         row = {"instruction": call_instruction(request), "input": request.text, **output}
         return row | {"tools": json.dumps(tools, ensure_ascii=False)}

@@ -137,3 +137,12 @@ def test_what_a_task_exports_as_instruction_rows_it_loads_again_with_the_same_pr
     demo = list(task.load("validation"))[:20]
     again = write(tmp_path, [task.instruction_row(example) for example in demo], json.loads(task.schema_text))
     assert [(again.prompt(e), e.target) for e in again.load("train")] == [(task.prompt(e), e.target) for e in demo]
+
+
+def test_without_the_schema_the_prompt_is_the_text_and_nothing_else_changes():
+    shown, alone = JsonTask(), JsonTask(prompt_style="none")
+    for example in list(shown.load("validation"))[:20]:
+        assert alone.prompt(example) == f"Text: {example.input}\nJSON: "
+        assert shown.prompt(example).endswith(f"\n\n{alone.prompt(example)}")
+        assert alone.grammar_for(example).text == shown.grammar_for(example).text
+        assert alone.instruction_row(example) == {**shown.instruction_row(example), "instruction": ""}
