@@ -160,9 +160,9 @@ def test_dropout_is_unbiased() -> None:
     In, Out, Rank, Token = Axis("in", 64), Axis("out", 3), Axis("rank", 2), Axis("token", 50)
     keys = jax.random.split(jax.random.key(0), 5)
     down, up, x = (hax.random.normal(key, axes) for key, axes in zip(keys, [(Rank, In), (Out, Rank), (Token, In)], strict=False))
-    exact = Adapter(down, up, 2.0, 0.0)(x, key=keys[3])
+    exact = Adapter(down, up, 2.0, 0.0)(x, In, keys[3])
     dropping = Adapter(down, up, 2.0, 0.25)
-    draws = hax.vmap(lambda key: dropping(x, key=key), Axis("draw", 2000))(jax.random.split(keys[4], 2000))
+    draws = hax.vmap(lambda key: dropping(x, In, key), Axis("draw", 2000))(jax.random.split(keys[4], 2000))
     error = hax.mean(draws, "draw") - exact
     spread = hax.std(draws, "draw") / math.sqrt(2000)
     assert hax.max(hax.abs(error / spread)).item() < 5

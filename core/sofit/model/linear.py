@@ -1,9 +1,12 @@
 """A linear layer that may carry a low-rank adapter."""
 
+from functools import partial
+
 import equinox as eqx
 import haliax as hax
 import jax
-from haliax import Axis, AxisSpec, NamedArray
+from haliax import AxisSpec, NamedArray
+from haliax.axis import AxisSelection
 from haliax.jax_utils import tree_checkpoint_name
 
 from sofit.model.quantized import Quantized
@@ -23,36 +26,35 @@ class Adapter(eqx.Module):
     scale: float = eqx.field(static=True)
     dropout: float = eqx.field(static=True)
 
-    def __call__(self, x: NamedArray, *, key: jax.Array | None) -> NamedArray:
+    def __call__(self, x: NamedArray, In: AxisSpec, key: jax.Array | None) -> NamedArray:
         if self.dropout > 0 and key is not None:
             keep = hax.random.bernoulli(key, x.axes, 1 - self.dropout)
             x = hax.where(keep, x / (1 - self.dropout), 0)
         # Scaled while it is narrow: on wide arrays, forwards and backwards, the scale would cost more than both products.
-        low = _product(x, self.down) * self.scale
-        return _product(tree_checkpoint_name(low, PROJECTED), self.up)
+        low = _product(In, x, self.down) * self.scale
+        return _product("rank", tree_checkpoint_name(low, PROJECTED), self.up)
 
 
-@jax.custom_vjp
-def _product(x: NamedArray, weight: NamedArray) -> NamedArray:
-    """Returns weight · x over all axes that they share: (tokens' axes, Out)."""
-    return hax.dot(x, weight, axis=_axes(x, shared_with=weight))
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _product(In: AxisSelection, x: NamedArray, weight: NamedArray) -> NamedArray:
+    """Returns weight · x over the axes In: (tokens' axes, Out)."""
+    return hax.dot(x, weight, axis=In)
 
 
-def _axes(array: NamedArray, *, shared_with: NamedArray) -> tuple[Axis, ...]:
-    return tuple(axis for axis in array.axes if axis in shared_with.axes)
+def _product_forward(In: AxisSelection, x: NamedArray, weight: NamedArray) -> tuple[NamedArray, tuple[NamedArray, NamedArray]]:
+    return _product(In, x, weight), (x, weight)
 
 
-def _product_forward(x: NamedArray, weight: NamedArray) -> tuple[NamedArray, tuple[NamedArray, NamedArray]]:
-    return _product(x, weight), (x, weight)
-
-
-def _product_backward(saved: tuple[NamedArray, NamedArray], gradient: NamedArray) -> tuple[NamedArray, NamedArray]:
+def _product_backward(
+    In: AxisSelection, saved: tuple[NamedArray, NamedArray], gradient: NamedArray
+) -> tuple[NamedArray, NamedArray]:
     x, weight = saved
-    of_x = hax.dot(gradient, weight, axis=_axes(weight, shared_with=gradient)).rearrange(x.axes)
+    Tokens, Out = (hax.eliminate_axes(array.axes, In) for array in saved)
+    of_x = hax.dot(gradient, weight, axis=Out).rearrange(x.axes)
     # One factor is transposed, and that should be the smaller. Without the barrier XLA would take the other, to have the
     # axes of the result in their order at once.
-    factors = sorted((x, gradient), key=lambda factor: factor.array.size)
-    of_weight = hax.dot(*factors, axis=_axes(x, shared_with=gradient))
+    smaller, larger = sorted((x, gradient), key=lambda factor: factor.array.size)
+    of_weight = hax.dot(smaller, larger, axis=Tokens)
     return of_x, jax.lax.optimization_barrier(of_weight).rearrange(weight.axes)
 
 
@@ -105,9 +107,9 @@ class Linear(eqx.Module):
         """Maps the axes In of x to Out. `key` decides the adapter's dropout; None turns it off."""
         weight = self.stored.restored(x.dtype) if isinstance(self.stored, Quantized) else self.stored
         # Under an adapter a weight is frozen, and has no gradient to make a rule for.
-        y = _product(x, weight) if self.adapter is None else hax.dot(x, weight, axis=self.In)
+        y = _product(self.In, x, weight) if self.adapter is None else hax.dot(x, weight, axis=self.In)
         if self.bias is not None:
             y = y + self.bias
         if self.adapter is not None:
-            y = y + self.adapter(x, key=key)
+            y = y + self.adapter(x, self.In, key)
         return _gradient_made_once(tree_checkpoint_name(y, PROJECTED))
