@@ -92,7 +92,7 @@ def files_of(page: Path) -> dict[Path, str]:
         kind, names = match[1], match[2].split()
         stored = {name: page.parent / f"{name}.json" for name in names}
         runs = {name: read_results(file) for name, file in stored.items() if file.is_file()}
-        content = [_content(kind, runs, page, pictures, alone=len(names) == 1)] if runs else []
+        content = [_content(kind, runs, page, pictures)] if runs else []
         if missing := [name for name in names if name not in runs]:
             content.append(f"Not measured yet: {', '.join(missing)}.")
         shown = "\n\n".join(content)
@@ -102,9 +102,9 @@ def files_of(page: Path) -> dict[Path, str]:
     return {page: text, **pictures}
 
 
-def _content(kind: str, runs: Mapping[str, dict[str, Any]], page: Path, pictures: dict[Path, str], *, alone: bool) -> str:
+def _content(kind: str, runs: Mapping[str, dict[str, Any]], page: Path, pictures: dict[Path, str]) -> str:
     if kind == "scores":
-        return _scores(runs, alone=alone)
+        return _scores(runs)
     if kind == "training":
         return _training(runs)
     parts = []
@@ -127,14 +127,10 @@ def _judged(results: Mapping[str, Any]) -> Mapping[str, Any]:
     return deciding_evaluation(results["evaluations"]) or {}
 
 
-def _scores(runs: Mapping[str, dict[str, Any]], *, alone: bool) -> str:
-    if alone:
-        (results,) = runs.values()
-        table = compare(results["evaluations"])
-        if table is None:
-            return "Nothing was evaluated."
-    else:
-        table = compare_runs({f"{name}.json": results for name, results in runs.items()})
+def _scores(runs: Mapping[str, dict[str, Any]]) -> str:
+    evaluations = [results["evaluations"] for results in runs.values()]
+    table = compare(evaluations[0]) if len(runs) == 1 else None
+    table = table or compare_runs({f"{name}.json": results for name, results in runs.items()})
     return f"{table.title.capitalize()}:\n\n{table.as_markdown()}"
 
 

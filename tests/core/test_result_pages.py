@@ -104,6 +104,24 @@ def test_a_page_is_filled_from_what_is_stored(stored: Path, pages: ModuleType) -
     assert pages.files_of(stored / "page.md") == files
 
 
+def test_the_scores_of_one_run_are_those_before_and_after(tmp_path: Path, pages: ModuleType) -> None:
+    (tmp_path / "run").mkdir()
+    recorded = RecordedRun(make_run(tmp_path / "run", last_step=1))
+    recorded.start()
+    recorded.evaluate(make_report("before", 0, right=2, constrained=False))
+    recorded.step(1)
+    recorded.evaluate(make_report("after", 1, right=17, constrained=False))
+    write_outputs(recorded.run, recorded.end())
+    pages.main(["store", str(recorded.run.folder), str(tmp_path / "viggo" / "full.json")])
+    page = tmp_path / "page.md"
+    page.write_text("<!-- scores viggo/full -->\n<!-- end -->\n\n<!-- training viggo/full -->\n<!-- end -->")
+    text = pages.files_of(page)[page]
+    assert "| metric | before | after |" in text
+    assert "| exact_match | 0.100 | 0.850 |" in text
+    peak = json.loads((tmp_path / "viggo" / "full.json").read_text())["train"]["peak_memory_bytes"]
+    assert f"| {peak / 1e9:.1f} | " in text
+
+
 def test_a_number_that_was_changed_by_hand_does_not_last(stored: Path, pages: ModuleType) -> None:
     (stored / "page.md").write_text(pages.files_of(stored / "page.md")[stored / "page.md"].replace("0.850", "0.990"))
     assert "0.990" not in pages.files_of(stored / "page.md")[stored / "page.md"]
