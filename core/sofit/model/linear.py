@@ -1,7 +1,5 @@
 """A linear layer that may carry a low-rank adapter."""
 
-from functools import partial
-
 import equinox as eqx
 import haliax as hax
 import jax
@@ -35,14 +33,13 @@ class Adapter(eqx.Module):
         return _product("rank", tree_checkpoint_name(low, PROJECTED), self.up)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _product(In: AxisSelection, x: NamedArray, weight: NamedArray) -> NamedArray:
+def _contracted(In: AxisSelection, x: NamedArray, weight: NamedArray) -> NamedArray:
     """Returns weight · x over the axes In: (tokens' axes, Out)."""
     return hax.dot(x, weight, axis=In)
 
 
 def _product_forward(In: AxisSelection, x: NamedArray, weight: NamedArray) -> tuple[NamedArray, tuple[NamedArray, NamedArray]]:
-    return _product(In, x, weight), (x, weight)
+    return _contracted(In, x, weight), (x, weight)
 
 
 def _product_backward(
@@ -58,6 +55,7 @@ def _product_backward(
     return of_x, jax.lax.optimization_barrier(of_weight).rearrange(weight.axes)
 
 
+_product = jax.custom_vjp(_contracted, nondiff_argnums=(0,))
 _product.defvjp(_product_forward, _product_backward)
 
 
