@@ -56,9 +56,7 @@ def python_of(name: str, folder: Path) -> Path:
     python = home / "bin" / "python"
     if (home / "installed").is_file():
         return python
-    of_version = shutil.which(f"python{peer.python}")
-    if of_version is None and sys.version.startswith(f"{peer.python}."):
-        of_version = sys.executable
+    of_version = _interpreter(peer.python)
     if of_version is None:
         raise SofitError(
             f"{name} needs Python {peer.python}, and there is no python{peer.python}. Install it, or leave {name} out."
@@ -71,3 +69,12 @@ def python_of(name: str, folder: Path) -> Path:
             raise SofitError(f"pip could not install {' '.join(packages)} for {name}. What it says stands above.")
     (home / "installed").touch()
     return python
+
+
+def _interpreter(version: str) -> str | None:
+    """Returns an interpreter of that version that starts; pyenv puts names on the path that do not."""
+    if sys.version.startswith(f"{version}."):
+        return sys.executable
+    found = shutil.which(f"python{version}")
+    starts = found is not None and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0
+    return found if starts else None
