@@ -139,7 +139,11 @@ def _load_file(path: Path) -> object:
     name = f"sofit_plugin_file:{path.resolve()}"
     specification = importlib.util.spec_from_file_location(name, path)
     if not path.is_file() or specification is None or specification.loader is None:
-        raise SofitError(f"There is no plugin file {path}. --plugin takes the path of a Python file.")
+        raise SofitError(
+            f"There is no plugin file {path}. --plugin takes the path of a Python file. A configuration, that of a run too, lists"
+            " such paths under `plugins`; they are relative to the folder that the command runs in. --set 'plugins=[PATH]' takes"
+            " the place of that list."
+        )
     module = importlib.util.module_from_spec(specification)
     sys.modules[name] = module  # Where `dataclass` looks up the annotations of its classes.
     specification.loader.exec_module(module)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from sofit.cache_folder import default_cache_folder
+from sofit.errors import SofitError
 from sofit.token_shards import ShardFile, TokenRow, encode_shard
 
 SHARD_ROWS = 4096
@@ -40,7 +41,8 @@ class TokenCache:
         is_remote = "://" in folder
         mirror = hashlib.sha256(folder.encode()).hexdigest()[:16]
         self._local = default_cache_folder() / "tokens" / mirror / fingerprint if is_remote else Path(self._address)
-        self._is_remote, self._is_broken = is_remote, False
+        self._is_remote = is_remote
+        self._failure: str | None = None
         self._shards: list[ShardFile] = []
         self._keys = np.zeros(0, np.uint64)  # The first half of each row's key, sorted; the shard has the whole of it.
         self._places = np.zeros((0, 2), np.int32)  # Shard and row of each.
@@ -84,7 +86,7 @@ class TokenCache:
 
     def flush(self) -> None:
         """Writes the rows that were added since the last shard."""
-        if not self._new or self._is_broken:
+        if not self._new or self._failure is not None:
             self._new.clear()
             return
         content = encode_shard(self._new)
@@ -100,6 +102,11 @@ class TokenCache:
             self._open([self._local / name])
         except Exception as error:
             self._break("written", error)
+
+    def check(self) -> None:
+        """Raises SofitError where the cache could not be read or written, for those who want nothing else of it."""
+        if self._failure is not None:
+            raise SofitError(f"{self._failure}. Name a folder that can be written (--cache, or the setting data_cache_dir).")
 
     def _open(self, files: list[Path]) -> None:
         """Takes shards in."""
@@ -143,15 +150,19 @@ class TokenCache:
             file.write(content)
 
     def _break(self, what: str, error: Exception) -> None:
-        self._is_broken = True
+        self._failure = f"{self._folder} cannot be {what}: {_reason(error)}"
         self._warn(what, error)
 
     def _warn(self, what: str, error: Exception) -> None:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = _reason(error)
         if reason in self._warnings:
             return
         self._warnings.add(reason)
         _log.warning("data_cache_dir: %s cannot be %s, so this run does without: %s", self._folder, what, reason)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _head(key: bytes) -> np.uint64:

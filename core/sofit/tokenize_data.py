@@ -15,7 +15,8 @@ def tokenize_data(config: Config, plugins: Plugins, *, allow_invalid: bool) -> I
     """Checks and tokenises the training examples, a shard of the cache at a time; yields how many are done after each.
 
     Raises:
-        SofitError: no cache is named, the data cannot be read, or an example cannot be trained on; names the first few.
+        SofitError: no cache is named, or it cannot be read or written, the data cannot be read, or an example cannot be trained
+            on; names the first few.
     """
     from sofit.pretrained import load_tokenizer
 
@@ -28,5 +29,7 @@ def tokenize_data(config: Config, plugins: Plugins, *, allow_invalid: bool) -> I
         checked = checked_examples(task, examples, "train", allow_invalid=allow_invalid)
         tokenize_examples(task, checked, tokenizer, config.trainer.max_length, cache)
         done += len(checked)
+        cache.check()
         yield done
     cache.flush()
+    cache.check()

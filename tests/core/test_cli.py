@@ -111,6 +111,11 @@ def error(result: subprocess.CompletedProcess[str]) -> str:
             "--output-format is how",
         ),
         (["generate", "-"], "The standard input holds no text"),
+        (["plugin", "new", "x", "--out", "/proc/x"], "Cannot write /proc/x/pyproject.toml: "),
+        (
+            ["train", "--dry-run", "--flops-per-second", "0"],
+            "--flops-per-second 0: give a number above 0, as in 300e12.",
+        ),
         (["generate", "-", "text"], "Give texts, or - for the standard input, not both."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -228,9 +233,12 @@ def test_exported_rows_have_an_instruction_an_input_and_an_output(sofit: Sofit, 
     exported = [json.loads(line) for line in again.stdout.splitlines()]
     assert len(exported) == 1080  # A tenth of a single file is held out.
     assert all(row in rows for row in exported)
-    assert "is among the data to export" in error(
+    assert "train.jsonl is among the data of train.jsonl" in error(
         sofit("data", "export", "--task", "viggo", "--data", "train.jsonl", "train.jsonl")
     )
+    address = (tmp_path / "train.jsonl").as_uri()
+    assert "is among the data" in error(sofit("data", "export", "--task", "viggo", "--data", address, "train.jsonl"))
+    assert "is among the data" in error(sofit("eval", "--task", "viggo", "--data", "train.jsonl", "--predictions", "train.jsonl"))
     assert len((tmp_path / "train.jsonl").read_text().splitlines()) == 1200
 
 

@@ -1,6 +1,8 @@
 """`sofit compare`: results of several runs in one table."""
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,15 @@ import pytest
 from typer.testing import CliRunner
 
 from sofit.cli.app import app
+from sofit.cli.tables import show_scores
+from sofit.outputs import compare_runs, read_results
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
 
 
 def results(task: str, overall: float, **more: Any) -> dict[str, Any]:
@@ -95,3 +106,25 @@ def test_what_cannot_be_compared_is_an_error_that_says_why(runs: Path) -> None:
         code, text = compare(runs / "full", runs / name)
         assert code == 2
         assert message in text
+
+
+def test_an_evaluation_that_lacks_something_is_named(runs: Path) -> None:
+    broken = json.loads((runs / "base.json").read_text())
+    del broken["evaluations"][1]["step"]
+    (runs / "base.json").write_text(json.dumps(broken))
+    code, text = compare(runs / "base.json")
+    assert code == 2
+    assert "base.json: evaluation 2 lacks step" in text
+
+
+@pytest.mark.parametrize("width", [200, 80, 45])
+def test_no_figure_is_cut_off_on_a_narrow_terminal(runs: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    paths = [runs / name for name in ("base.json", "full", "lora")]
+    table = compare_runs({path.name: read_results(path) for path in paths})
+    show_scores(table, is_demo=False)
+    shown = terminal.getvalue()
+    assert all(cell in shown for _, cells in table.rows for cell in cells)
+    assert all(column in shown for column in table.columns)

@@ -1,11 +1,39 @@
 """What `sofit generate` prints: which output belongs to which text is never in doubt."""
 
+import io
 import json
+import sys
 
 import pytest
 
 from sofit import Example, Prediction
-from sofit.cli.generate import _jsonl, _text
+from sofit.cli.generate import _jsonl, _standard_input, _text
+from sofit.errors import SofitError
+
+
+class Input:
+    """A standard input of these bytes."""
+
+    def __init__(self, content: bytes):
+        self.buffer = io.BytesIO(content)
+
+
+@pytest.mark.parametrize("content", [b"a\nb c\n", b"a\r\nb c\r\n", b"\xef\xbb\xbfa\nb c"], ids=["unix", "windows", "mark"])
+def test_the_lines_of_the_standard_input_are_the_same_from_every_system(content: bytes, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", Input(content))
+    assert list(_standard_input()) == ["a", "b c"]
+
+
+def test_a_line_that_is_not_utf_8_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", Input(b"a\n\xff\xfe\n"))
+    with pytest.raises(SofitError, match="Line 2 of the standard input is not UTF-8"):
+        list(_standard_input())
+
+
+def test_a_closed_standard_input_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SofitError, match="The standard input is closed"):
+        list(_standard_input())
 
 
 def predictions(*outputs: str) -> list[Prediction]:

@@ -156,3 +156,15 @@ def test_a_tensor_that_is_missing_or_of_another_shape_is_named() -> None:
     for wrong in (tensors[name][:-1], tensors[name].T):
         with pytest.raises(SofitError, match=f"Tensor '{name}' of the checkpoint has shape"):
             from_hf_tensors(config, {**tensors, name: wrong})
+
+
+@pytest.mark.parametrize(
+    "name", ["model.layers.0.self_attn.q_proj.bias", "model.layers.9.input_layernorm.weight", "v_head.weight"]
+)
+def test_a_tensor_without_a_place_in_the_model_is_named(name: str) -> None:
+    config = DecoderConfig.from_hf(torch_model("llama 2").config.to_dict())
+    tensors = tensors_of(torch_model("llama 2"))
+    stored_by_older_versions = {"model.layers.0.self_attn.rotary_emb.inv_freq": np.zeros(4, np.float32)}
+    from_hf_tensors(config, {**tensors, **stored_by_older_versions})
+    with pytest.raises(SofitError, match=f"no place for: {name}"):
+        from_hf_tensors(config, {**tensors, name: np.zeros(4, np.float32)})

@@ -59,6 +59,12 @@ def test_an_adapter_folder_is_an_error_that_says_so(tmp_path: Path) -> None:
         load_pretrained(str(tmp_path))
 
 
+def test_an_adapter_beside_its_model_is_an_error_that_says_so(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(SofitError, match="holds an adapter beside a whole model"):
+        load_pretrained(str(folder))
+
+
 @pytest.mark.parametrize("name", ["./missing", "missing.gguf", "/nowhere/at/all", "gpt2", "smollm2-135"])
 def test_a_name_that_is_nothing_lists_what_a_model_can_be(name: str) -> None:
     with pytest.raises(SofitError, match=r"There is no model .*short name \(smollm2-135m\).*folder.*\.gguf file.*Hub") as error:

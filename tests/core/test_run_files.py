@@ -4,13 +4,14 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sofit.config import Config
 from sofit.errors import SofitError
-from sofit.outputs import JsonLines, open_run_folder, write_text
+from sofit.outputs import JsonLines, check_output, open_run_folder, write_text
 
 
 def test_a_new_run_takes_the_first_free_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -114,6 +115,47 @@ def test_a_file_keeps_its_content_when_the_disk_is_full(tmp_path: Path, monkeypa
     with pytest.raises(SofitError, match=r"Cannot write .*results\.json: No space left on device"):
         write_text(path, "new")
     assert path.read_text() == "old"
+
+
+def test_a_link_stays_one_and_a_file_keeps_its_mode(tmp_path: Path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    write_text(target, "old")
+    target.chmod(0o600)
+    link.symlink_to(target)
+    write_text(link, "new")
+    assert link.is_symlink()
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("new", 0o600)
+
+
+def test_a_pipe_takes_the_text_and_stays_one(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        write_text(pipe, "text")
+        assert read.result(timeout=10) == "text"
+    assert pipe.is_fifo()
+
+
+def test_what_cannot_be_written_is_told_before_and_what_is_there_is_left_alone(tmp_path: Path):
+    file = tmp_path / "predictions.jsonl"
+    file.write_text("precious")
+    check_output(file, "demo")
+    for data in (str(tmp_path), str(file), file.as_uri()):
+        with pytest.raises(SofitError, match="is among the data"):
+            check_output(file, data)
+    with pytest.raises(SofitError, match=r"Cannot write .*No such file or directory"):
+        check_output(tmp_path / "none" / "predictions.jsonl", "demo")
+    assert file.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("line", ['{"step": 3, "lo', "3"])
+def test_a_broken_line_within_a_file_is_named(tmp_path: Path, line: str):
+    lines = JsonLines(tmp_path / "metrics.jsonl")
+    lines.path.write_text(f'{{"step": 1}}\n{line}\n{{"step": 4}}\n')
+    with pytest.raises(SofitError, match=r"metrics\.jsonl:2: this is (not JSON|no JSON object)"):
+        lines.read()
 
 
 def test_half_a_surrogate_pair_in_the_data_does_not_end_a_run(tmp_path: Path):

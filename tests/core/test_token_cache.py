@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from many_rows import write_many_rows
 
-from sofit import Example, Task
+from sofit import Example, SofitError, Task, load_plugins
+from sofit.config import Config
 from sofit.pretrained import Pretrained
 from sofit.supervision import Supervised, supervise
 from sofit.token_cache import TokenCache
+from sofit.tokenize_data import tokenize_data
 from sofit_viggo.task import ViggoTask
 
 TASK = ViggoTask(prompt_style="short")
@@ -98,6 +100,15 @@ def test_a_damaged_shard_is_said_and_never_gives_wrong_tokens(
     caplog.clear()
     assert is_same(plain, run(tmp_path, smollm2))
     assert damage == "one id" or caplog.text == ""
+
+
+def test_filling_a_cache_that_cannot_be_written_is_an_error(smollm2: Pretrained, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    config = Config(task="viggo", model=smollm2.name, data_cache_dir=str(file))
+    with pytest.raises(SofitError, match=r"file cannot be written: .* Name a folder that can be written"):
+        list(tokenize_data(config, load_plugins(), allow_invalid=False))
+    assert file.read_text() == "precious"
 
 
 def test_a_storage_that_is_not_there_is_said_and_done_without(smollm2: Pretrained, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """The command line as a whole: its commands, and what every one of them does about errors."""
 
+import errno
 import logging
 import traceback
 from typing import Annotated, Any
@@ -22,13 +23,20 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; exits with 2 on a SofitError and with 130 on Ctrl-C."""
+        """Runs the command; exits with 2 on a SofitError or a file that fails, and with 130 on Ctrl-C."""
         try:
             return super().invoke(ctx)
         except SofitError as error:
             if ctx.params["debug"]:
                 traceback.print_exc()
             typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(2) from None
+        except OSError as error:
+            if error.errno in (None, errno.EPIPE):
+                raise  # Not of a file; or a reader that has seen enough, which click ends in silence.
+            if ctx.params["debug"]:
+                traceback.print_exc()
+            typer.echo(f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)

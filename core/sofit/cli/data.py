@@ -25,12 +25,11 @@ def export(
     Other trainers read the file. `sofit train --data FILE` does where the task's rows may have this form, as those of viggo may.
     """
     loaded, plugins = options.configure(config=None, settings=settings, plugin=plugin, overrides={"task": task, "data": data})
-    from sofit.outputs import as_json, write_text
+    from sofit.outputs import as_json, check_output, write_text
 
     chosen = plugins.make_task(loaded)
-    source = Path(chosen.data)
-    if file.exists() and source.exists() and (file.samefile(source) or file.resolve().parent == source.resolve()):
-        raise SofitError(f"{file} is among the data to export. Name another file.")
+    if str(file) != "-":
+        check_output(file, chosen.data)
     lines = "".join(f"{as_json(chosen.instruction_row(example))}\n" for example in chosen.load(split))
     if not lines:
         raise SofitError(f"Task {chosen.name!r} has no example in split {split!r} of {chosen.data}.")

@@ -1,5 +1,6 @@
 """`sofit train --dry-run`: what the run would need, on the screen."""
 
+import math
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ def dry_run(
     Raises:
         SofitError: the run could not start, or a size cannot be read.
     """
+    if flops_per_second is not None and not (math.isfinite(flops_per_second) and flops_per_second > 0):
+        raise SofitError(f"--flops-per-second {flops_per_second:g}: give a number above 0, as in 300e12.")
     memory = None if memory_per_device is None else _as_bytes(memory_per_device)
     if simulate_devices is not None:
         from sofit.plan.devices import simulate_devices as simulate

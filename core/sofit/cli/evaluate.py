@@ -55,11 +55,11 @@ def evaluate(
     )
     from sofit.evaluate import evaluate_model
     from sofit.generation_progress import GenerationProgress
-    from sofit.outputs import JsonLines, as_json, evaluation_entry, prediction_entries, tabulate, write_text
+    from sofit.outputs import as_json, check_output, evaluation_entry, prediction_entries, tabulate, write_text
 
-    asked = loaded.evaluation
+    asked, chosen = loaded.evaluation, plugins.make_task(loaded)
     if predictions is not None:
-        write_text(predictions, "")  # A path that cannot be written is an error now, not after the generation.
+        check_output(predictions, chosen.data)  # An error now, not after the generation.
     with GenerationProgress() as shown:
 
         def show(progress: "EvaluationProgress") -> None:
@@ -70,9 +70,8 @@ def evaluate(
         )
     entries = [evaluation_entry(report) for report in reports]
     if predictions is not None:
-        for report in reports:
-            JsonLines(predictions).append(prediction_entries(report))
-    chosen = plugins.make_task(loaded)
+        lines = (as_json(entry) for report in reports for entry in prediction_entries(report))
+        write_text(predictions, "".join(f"{line}\n" for line in lines))
     if output_format == "json":
         about = {"task": chosen.name, "model": loaded.model, "data": {"source": chosen.data, "demo": chosen.is_demo}}
         typer.echo(as_json({**about, "evaluations": entries}, indent=2))

@@ -38,7 +38,7 @@ def generate(
     """
     if "-" in texts and texts != ["-"]:
         raise SofitError("Give texts, or - for the standard input, not both.")
-    inputs = [line.rstrip("\n") for line in sys.stdin] if texts == ["-"] else texts
+    inputs = list(_standard_input()) if texts == ["-"] else texts
     if not inputs:
         raise SofitError("The standard input holds no text to write an output for.")
     loaded, plugins = options.configure_for_model(
@@ -63,6 +63,18 @@ def generate(
         )
     for line in _jsonl(inputs, predictions) if output_format == "jsonl" else _text(inputs, predictions):
         typer.echo(line)
+
+
+def _standard_input() -> Iterator[str]:
+    """Yields the lines of the standard input, without what ends them on any system."""
+    if sys.stdin is None:
+        raise SofitError("The standard input is closed. Give it a file or a pipe, or give the texts as arguments.")
+    for number, line in enumerate(sys.stdin.buffer, 1):
+        try:
+            # Some editors begin a file with a byte order mark.
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise SofitError(f"Line {number} of the standard input is not UTF-8: {error.reason}. Convert it first.") from error
 
 
 def _jsonl(inputs: Sequence[str], predictions: "Sequence[Prediction]") -> Iterator[str]:

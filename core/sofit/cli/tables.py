@@ -14,7 +14,12 @@ def show_scores(comparison: "Comparison", *, is_demo: bool) -> None:
     if sys.stdout.isatty():
         from rich.console import Console
 
-        Console().print(comparison.as_rich())
+        console, table = Console(), comparison.as_rich()
+        # rich would cut figures to fit; a terminal breaks lines that are too long, and hides nothing.
+        if Console(width=sys.maxsize).measure(table).maximum <= console.width:
+            console.print(table)
+        else:
+            typer.echo(comparison.as_text())
     else:
         typer.echo(comparison.as_text())
     if is_demo:

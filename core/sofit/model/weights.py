@@ -42,6 +42,9 @@ _BLOCK_TENSORS: dict[str, Callable[[Block], NamedArray | None]] = {
     "mlp.down_proj.weight": lambda b: b.mlp.down_proj.weight,
     "mlp.down_proj.bias": lambda b: b.mlp.down_proj.bias,
 }
+_COMPUTED = ("rotary_emb.inv_freq",)
+"""How tensors end that older versions of transformers stored, although they follow from the config."""
+
 _TOP_TENSORS: dict[str, Callable[[Decoder], NamedArray | None]] = {
     "model.embed_tokens.weight": lambda m: m.embeddings,
     "model.norm.weight": lambda m: m.final_norm.weight,
@@ -62,7 +65,7 @@ def from_hf_tensors(
     layers in few bits, one after the other, so that they are never in memory together in more.
 
     Raises:
-        SofitError: a tensor is missing, or has another shape than the config says.
+        SofitError: a tensor is missing, has another shape than the config says, or has no place in such a model.
     """
     template = decoder_template(config, partitioning)
 
@@ -106,7 +109,20 @@ def from_hf_tensors(
         found = [get(model.blocks.stacked) for get in _BLOCK_TENSORS.values()] + [get(model) for get in _TOP_TENSORS.values()]
         return [array for array in found if array is not None]
 
+    _check_all_have_a_place(config, tensors, template)
     return eqx.tree_at(places, template, loaded)
+
+
+def _check_all_have_a_place(config: DecoderConfig, tensors: Mapping[str, np.ndarray], template: Decoder) -> None:
+    """Raises SofitError where a tensor has no place in the model, which would then be another than the checkpoint's."""
+    known = {name for name, _ in to_hf_tensors(template)} | {"lm_head.weight"}  # Tied embeddings may be stored twice.
+    unknown = sorted(name for name in tensors if name not in known and not name.endswith(_COMPUTED))
+    if unknown:
+        more = f" and {len(unknown) - 3} others" if len(unknown) > 3 else ""
+        raise SofitError(
+            f"The checkpoint has tensors that a {config.model_type} model as its config.json describes it has no place for:"
+            f" {', '.join(unknown[:3])}{more}. Check that weights and config.json belong together."
+        )
 
 
 def decoder_template(config: DecoderConfig, partitioning: Partitioning | None = None) -> Decoder:

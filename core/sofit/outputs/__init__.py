@@ -2,7 +2,7 @@
 
 from sofit.outputs.comparison import Comparison, compare, tabulate
 from sofit.outputs.entries import evaluation_entry, prediction_entries, same_evaluation
-from sofit.outputs.files import JsonLines, as_json, write_text
+from sofit.outputs.files import JsonLines, as_json, check_output, write_text
 from sofit.outputs.folder import has_begun, open_remote_run, open_run_folder
 from sofit.outputs.remote import RemoteRun, is_remote
 from sofit.outputs.several_runs import compare_runs, read_results
@@ -14,6 +14,7 @@ __all__ = [
     "JsonLines",
     "RemoteRun",
     "as_json",
+    "check_output",
     "compare",
     "compare_runs",
     "evaluation_entry",

@@ -10,6 +10,7 @@ from sofit.errors import SofitError
 from sofit.outputs.comparison import Comparison, tabulate
 
 _KEYS = ("task", "model", "data", "evaluations")
+_EVALUATION_KEYS = ("when", "step", "split", "n", "constrained", "metrics")
 
 
 def read_results(path: str | Path) -> dict[str, Any]:
@@ -34,6 +35,10 @@ def read_results(path: str | Path) -> dict[str, Any]:
         raise SofitError(f"{file}: these are not the results of a run, which have the keys {', '.join(_KEYS)}.")
     if not results["evaluations"]:
         raise SofitError(f"{file}: nothing was evaluated in this run. `sofit eval --model {path}` does so.")
+    for number, entry in enumerate(results["evaluations"], 1):
+        missing = [key for key in _EVALUATION_KEYS if key not in entry]
+        if missing:
+            raise SofitError(f"{file}: evaluation {number} lacks {', '.join(missing)}, so these are not the results of a run.")
     return results
 
 

@@ -80,10 +80,15 @@ class SafetensorsFiles(Tensors):
         """Finds the tensors of a folder.
 
         Raises:
-            SofitError: there are none, a shard is missing, or a file is broken.
+            SofitError: there are none, a shard is missing, a file is broken, or an adapter lies beside them.
         """
         from safetensors import SafetensorError, safe_open
 
+        if (folder / "adapter_config.json").is_file():
+            raise SofitError(
+                f"{folder} holds an adapter beside a whole model (adapter_config.json). Merge it with PEFT's merge_and_unload,"
+                " or move one of them to another folder."
+            )
         index = folder / "model.safetensors.index.json"
         if index.is_file():
             shards: Mapping[str, str] = _read_json(index).get("weight_map") or {}

@@ -25,7 +25,7 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
     """Writes the package of a task called `name` into a new folder, and returns the files in it.
 
     Raises:
-        SofitError: the name cannot be one, or the package or the folder is there already.
+        SofitError: the name cannot be one, the package or the folder is there already, or it cannot be written.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -50,7 +50,10 @@ def write_plugin(name: str, folder: Path) -> list[Path]:
     written = []
     for template, place in _FILES.items():
         path = folder / place.format(**words)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(templates.get_template(f"{template}.jinja").render(words), encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(templates.get_template(f"{template}.jinja").render(words), encoding="utf-8")
+        except OSError as error:
+            raise SofitError(f"Cannot write {path}: {error.strerror or error}. Name another folder with --out.") from error
         written.append(path)
     return written
