@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tiny_runs import heeding_ctrl_c
+from tiny_runs import environment, heeding_ctrl_c, train_options, write_rows
 
 from sofit import load_plugins
 from sofit.config import Config
+from sofit.outputs import JsonLines
 
 TASKS = ", ".join(sorted(load_plugins().tasks))
 
@@ -185,6 +186,42 @@ def test_ctrl_c_says_how_to_go_on_with_a_run_that_has_begun(tmp_path: Path):
     (begun / "config.yaml").write_text("task: blocking\n")
     code, stderr = interrupted(["train", "--resume", "--out", "begun"], tmp_path)
     assert (code, stderr) == (130, "interrupted. Go on with: sofit train --resume --out begun\n")
+
+
+DROPPING = """
+import os, signal
+from sofit import hookimpl
+
+class Finaliser:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(10))  # Where Python comes to the signal.
+
+@hookimpl
+def sofit_step_end(run, step):
+    if step.step == 2:
+        Finaliser()
+"""
+"""A plugin that presses Ctrl-C where Python drops exceptions."""
+
+
+def test_ctrl_c_ends_a_training_where_python_drops_exceptions(tmp_path: Path, tiny_model_folder: Path):
+    write_rows(tmp_path / "rows", 40)
+    (tmp_path / "dropping.py").write_text(DROPPING)
+    options = train_options(tiny_model_folder, "run", "--steps", "100", "--plugin", "dropping.py")
+    with heeding_ctrl_c():
+        result = subprocess.run(
+            [sys.executable, "-m", "sofit", *options],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    assert result.returncode == 130, result.stderr
+    assert "Exception ignored in" in result.stderr
+    assert result.stderr.endswith("interrupted. Go on with: sofit train --resume --out run\n")
+    assert [entry["step"] for entry in JsonLines(tmp_path / "run" / "metrics.jsonl").read()] == [1, 2]
 
 
 def test_a_resumed_run_has_its_own_settings(sofit: Sofit, tmp_path: Path):

@@ -149,11 +149,13 @@ def _address(
 
 def _train(config: "Config", plugins: "Plugins", *, resume: bool, allow_invalid_targets: bool) -> None:
     """Trains, and shows the scores before and after."""
+    from sofit.interrupts import Interrupts
     from sofit.outputs import compare, has_begun, is_remote, open_remote_run, open_run_folder
     from sofit.processes import agree, is_main
     from sofit.train import train as run
 
     with contextlib.ExitStack() as opened:
+        plugins.manager.register(opened.enter_context(Interrupts()))
         remote = None
         if config.out is not None and is_remote(config.out):
             remote = opened.enter_context(open_remote_run(config.out, resume=resume))
