@@ -4,7 +4,6 @@ The references know nothing of either: transformers' model with PEFT's adapters 
 sequence at a time.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
