@@ -6,7 +6,9 @@
 Each trainer runs in a process of its own, one after the other, and each peer in an environment of its own that is made once under
 --folder with the package index that pip is set up with. LoRA has rank 8 on all seven linear layers; AdamW has a constant rate;
 gradients are clipped at 1. Peers accumulate micro-batches of the size at which they are fastest on 2 cores, without gradient
-checkpointing. The first --warmup steps compile and are not counted; the rate is the median of the others.
+checkpointing. The first --warmup steps compile and are not counted; the rate is the median of the others. sofit compiles in
+a later step too where a batch has another shape, and keeps what it compiled for the next start. It therefore runs twice: "first
+start" may count compiling, and the ratios are of the second.
 
 A float32 speed counts only if the peer's first loss is ours, averaged as that peer averages, to 1e-4. "tokens" are those that
 went through the model in a step, padding included; "start s" is the time from the start of the process to the end of the first
@@ -78,14 +80,19 @@ def micro_batch(tokens: int, job: Job) -> int:
 
 def compare(job: Job, trainers: Sequence[str], folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Runs the trainers on a job, prints a line each, and returns the rates that count."""
+    first = run("sofit", job, folder, arguments)
+    if first is not None:
+        show("sofit", job, first, examples_per_second(first, arguments.warmup), "", "first start")
     ours = run("sofit", job, folder, arguments)
     if ours is None or (job.precision == "float32" and "losses_by_example" not in ours):
         return {}  # Without our losses, which come last, no speed of a peer would count.
     rate = examples_per_second(ours, arguments.warmup)
     rates = {"sofit": rate}
     show("sofit", job, ours, rate, "", "")
-    sparing = run("sofit", dataclasses.replace(job, remat="full"), folder, arguments) if arguments.remat else None
-    if sparing is not None:
+    saving = dataclasses.replace(job, remat="full")
+    if arguments.remat and run("sofit", saving, folder, arguments) is not None:
+        sparing = run("sofit", saving, folder, arguments)
+        assert sparing is not None
         sparing_rate = examples_per_second(sparing, arguments.warmup)
         show("sofit", job, sparing, sparing_rate, f"{rate / sparing_rate:.2f}x", "trainer.remat_policy=full")
     for name in trainers:
