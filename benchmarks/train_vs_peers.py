@@ -60,6 +60,15 @@ def run(trainer: str, job: Job, folder: Path, arguments: argparse.Namespace) -> 
     return json.loads(record.read_text())
 
 
+def run_again(job: Job, folder: Path, arguments: argparse.Namespace) -> dict[str, Any] | None:
+    """Runs sofit on a job, prints a line, and runs it once more with everything compiled; returns the later record, or None."""
+    first = run("sofit", job, folder, arguments)
+    if first is None:
+        return None
+    show("sofit", job, first, examples_per_second(first, arguments.warmup), "", "first start")
+    return run("sofit", job, folder, arguments)
+
+
 def examples_per_second(record: dict[str, Any], warmup: int) -> float:
     """Returns the median rate of the steps after the warm-up, or of the only ones that there are."""
     seconds = record["seconds"][warmup:] or record["seconds"]
@@ -80,19 +89,14 @@ def micro_batch(tokens: int, job: Job) -> int:
 
 def compare(job: Job, trainers: Sequence[str], folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Runs the trainers on a job, prints a line each, and returns the rates that count."""
-    first = run("sofit", job, folder, arguments)
-    if first is not None:
-        show("sofit", job, first, examples_per_second(first, arguments.warmup), "", "first start")
-    ours = run("sofit", job, folder, arguments)
+    ours = run_again(job, folder, arguments)
     if ours is None or (job.precision == "float32" and "losses_by_example" not in ours):
         return {}  # Without our losses, which come last, no speed of a peer would count.
     rate = examples_per_second(ours, arguments.warmup)
     rates = {"sofit": rate}
     show("sofit", job, ours, rate, "", "")
-    saving = dataclasses.replace(job, remat="full")
-    if arguments.remat and run("sofit", saving, folder, arguments) is not None:
-        sparing = run("sofit", saving, folder, arguments)
-        assert sparing is not None
+    sparing = run_again(dataclasses.replace(job, remat="full"), folder, arguments) if arguments.remat else None
+    if sparing is not None:
         sparing_rate = examples_per_second(sparing, arguments.warmup)
         show("sofit", job, sparing, sparing_rate, f"{rate / sparing_rate:.2f}x", "trainer.remat_policy=full")
     for name in trainers:
