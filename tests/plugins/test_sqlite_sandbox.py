@@ -90,7 +90,8 @@ def test_an_attack_gives_an_error_or_nothing_and_changes_nothing(attack: str, sa
     start = time.monotonic()
     result = sandbox.run(attack.replace("{folder}", str(database.parent)))
     assert time.monotonic() - start < 6
-    assert result.error or not result.rows
+    told = {value for row in result.rows for value in row}
+    assert result.error or told <= {None}  # printf answers NULL where its text grew too long before the time was up.
     assert fingerprint(database.parent) == before
     assert sandbox.run("SELECT count(*) FROM item").rows == ((200,),)
 
