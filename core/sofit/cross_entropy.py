@@ -55,7 +55,7 @@ class _Block:
         self.start = jnp.minimum(first, len(words) - size)
         self.words = jax.lax.dynamic_slice_in_dim(words, self.start, size)
         word = self.start + jnp.arange(size)
-        scores = jnp.dot(hidden, self.words.T, preferred_element_type=jnp.float32)
+        scores = jnp.einsum("te,ve->tv", hidden, self.words, preferred_element_type=jnp.float32)
         # Words that an earlier block had do not count again.
         self.scores = jnp.where(word >= first, scores, -jnp.inf)
         self.is_target = (word == target_id[:, None]) & (word >= first)

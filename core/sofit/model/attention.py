@@ -172,6 +172,14 @@ def _scores(query: NamedArray, matrices: _Matrices, visible: NamedArray) -> Name
     return hax.where(visible, scores, -1e30)
 
 
+def _written_out(weights: NamedArray) -> NamedArray:
+    """Returns the weights, which are rounded to the type to compute in before anything uses them.
+
+    Otherwise XLA would write them in float32, twice the bytes, and read them once more to round them.
+    """
+    return jax.lax.optimization_barrier(weights)
+
+
 def _mix(whole: _Matrices) -> tuple[NamedArray, NamedArray]:
     """Returns softmax(query · keys) · values, and the logarithms of the softmax's sums, over the axes of the queries."""
     results = []
@@ -182,9 +190,9 @@ def _mix(whole: _Matrices) -> tuple[NamedArray, NamedArray]:
         ) -> tuple[None, tuple[NamedArray, NamedArray]]:
             scores = _scores(query, part, visible)
             highest = hax.max(scores, part.Key)
-            weights = hax.exp(scores - highest)
-            total = hax.sum(weights, part.Key)
-            mixed = hax.dot(weights.astype(query.dtype), part.value, axis=part.Key, preferred_element_type=jnp.float32)
+            weights = _written_out(hax.exp(scores - highest).astype(query.dtype))
+            total = hax.sum(weights.astype(jnp.float32), part.Key)
+            mixed = hax.dot(weights, part.value, axis=part.Key, preferred_element_type=jnp.float32)
             return None, (mixed / total, highest + hax.log(total))
 
         Block = part.blocks()
@@ -212,30 +220,43 @@ def _mix_backward(
         def back(
             sums: tuple[NamedArray, NamedArray],
             query: NamedArray,
+            query_as_factor: NamedArray,
             visible: NamedArray,
             gradient: NamedArray,
+            gradient_as_factor: NamedArray,
             total: NamedArray,
             offset: NamedArray,
             part: _Matrices = part,
         ) -> tuple[tuple[NamedArray, NamedArray], NamedArray]:
-            weights = hax.exp(_scores(query, part, visible) - total)
+            weights = _written_out(hax.exp(_scores(query, part, visible) - total).astype(query.dtype))
             of_weights = hax.dot(gradient, part.value, axis="head_size", preferred_element_type=jnp.float32)
-            of_scores = (weights * (of_weights - offset)).astype(query.dtype)
+            of_scores = (weights.astype(jnp.float32) * (of_weights - offset)).astype(query.dtype)
             # One factor is transposed, and should be the smaller, so the sums are over (..., head_size, Key).
-            of_key = hax.dot(query, of_scores, axis=_QUERY, preferred_element_type=jnp.float32)
-            of_value = hax.dot(gradient, weights.astype(query.dtype), axis=_QUERY, preferred_element_type=jnp.float32)
+            of_key = hax.dot(query_as_factor, of_scores, axis=_QUERY, preferred_element_type=jnp.float32)
+            of_value = hax.dot(gradient_as_factor, weights, axis=_QUERY, preferred_element_type=jnp.float32)
             of_query = hax.dot(of_scores, part.key, axis=part.Key, preferred_element_type=jnp.float32)
             return (sums[0] + of_key, sums[1] + of_value), of_query
 
         Block = part.blocks()
         nothing = _turned_zeros(part.key)
-        inputs = (part.query, part.visible, *(array[_QUERY, own] for array in (gradient, total, offset)))
+        of_result = gradient[_QUERY, own]
+        inputs = (part.query, _as_factor(part.query), part.visible, of_result, _as_factor(of_result))
+        inputs = (*inputs, total[_QUERY, own], offset[_QUERY, own])
         (key_sum, value_sum), of_query = hax.scan(back, Block)((nothing, nothing), *_in_blocks(Block, *inputs))
         of_queries.append(_joined(Block, of_query))
         room: dict[AxisSelector, tuple[int, int]] = {part.Key: (0, whole.Key.size - part.Key.size)}
         of_key = of_key + hax.pad(key_sum, room)
         of_value = of_value + hax.pad(value_sum, room)
     return hax.concatenate(_QUERY, of_queries), of_key, of_value
+
+
+def _as_factor(array: NamedArray) -> NamedArray:
+    """Returns an array over (..., query, head_size) as a product that sums over the queries reads it fastest.
+
+    Of two bytes a number, XLA transposes it several times as slowly inside the product as before it; of four, faster.
+    """
+    *common, Query, HeadSize = array.axes
+    return array.rearrange((*common, HeadSize, Query)) if array.dtype.itemsize < 4 else array
 
 
 def _turned_zeros(key: NamedArray) -> NamedArray:
