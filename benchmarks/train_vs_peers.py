@@ -95,10 +95,12 @@ def compare(job: Job, trainers: Sequence[str], folder: Path, arguments: argparse
     rate = examples_per_second(ours, arguments.warmup)
     rates = {"sofit": rate}
     show("sofit", job, ours, rate, "", "")
-    sparing = run_again(dataclasses.replace(job, remat="full"), folder, arguments) if arguments.remat else None
-    if sparing is not None:
+    for policy in arguments.remat:
+        sparing = run_again(dataclasses.replace(job, remat=policy), folder, arguments)
+        if sparing is None:
+            continue
         sparing_rate = examples_per_second(sparing, arguments.warmup)
-        show("sofit", job, sparing, sparing_rate, f"{rate / sparing_rate:.2f}x", "trainer.remat_policy=full")
+        show("sofit", job, sparing, sparing_rate, f"{rate / sparing_rate:.2f}x", f"trainer.remat_policy={policy}")
     for name in trainers:
         peer = PEERS[name]
         if job.precision not in peer.precisions:
@@ -151,7 +153,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--warmup", type=int, default=1, help="steps that are not counted")
     parser.add_argument("--limit", type=float, default=7200, help="the most seconds that a trainer may take")
-    parser.add_argument("--remat", action="store_true", help="also measure sofit with trainer.remat_policy=full")
+    parser.add_argument(
+        "--remat", nargs="+", choices=["attention", "full"], default=[], help="also measure sofit with this trainer.remat_policy"
+    )
     parser.add_argument("--micro-tokens", type=int, help="what peers put through at once; by default, what is fastest on 2 cores")
     parser.add_argument(
         "--python",

@@ -35,7 +35,7 @@ class Job:
     learning_rate: float
     rank: int = 8
     alpha: float = 8.0
-    remat: Literal["products", "full"] = "products"
+    remat: Literal["products", "attention", "full"] = "products"
     """sofit's `trainer.remat_policy`."""
     result: str = ""
     """Where the record goes."""

@@ -118,9 +118,9 @@ class TrainerConfig(Section):
     micro_batch_tokens: Count = 8192
     """The most tokens that go through the model at once, on each device along the mesh axis `data`; larger batches accumulate
     gradients over several passes."""
-    remat_policy: Literal["none", "products", "full"] = "products"
-    """What the forward pass keeps for the backward pass: everything, what matrix products made, or each layer's input alone. What
-    is not kept is computed again: less memory, more time, the same result."""
+    remat_policy: Literal["none", "products", "attention", "full"] = "products"
+    """What the forward pass keeps for the backward pass: everything, what matrix products made, each layer's input and what its
+    attention made, or each layer's input alone. What is not kept is computed again: less memory, more time, the same result."""
     tensor_parallel_axes: Axes = ()
     """Axes of the model to split over the mesh axis `model`: mlp, heads."""
     fsdp_axis: Literal["embed"] | None = "embed"
