@@ -1,6 +1,7 @@
 """The workloads: a model folder, and rows of token ids that every trainer reads."""
 
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,14 @@ class Workload:
     description: str
     task: str
     options: Mapping[str, str]
+    is_drawn: bool = False
+    """Whether rows are drawn, the same ones each time, and not the first: files of several databases are often sorted by them."""
 
 
 WORKLOADS: Mapping[str, Workload] = {
     "long": Workload("ViGGO with the long prompt, which all examples share", "viggo", {"prompt_style": "long"}),
     "none": Workload("ViGGO without a prompt: nothing to share", "viggo", {"prompt_style": "none"}),
-    "sql": Workload("SQL with the schema in the prompt: a prefix for each database", "sql", {}),
+    "sql": Workload("SQL with the schema in the prompt: a prefix for each database", "sql", {}, is_drawn=True),
 }
 
 
@@ -43,11 +46,14 @@ class Prepared:
 
 
 def prepare(workload: Workload, model: str, data: str | None, count: int, folder: Path) -> Prepared:
-    """Writes the first `count` training rows as JSON lines of `ids` and `prompt_length`, and the model in float32."""
+    """Writes `count` training rows as JSON lines of `ids` and `prompt_length`, and the model in float32."""
     settings = [f"task_options.{name}={value}" for name, value in workload.options.items()]
     config = load_config(None, settings, {"task": workload.task, "data": data, "model": model})
     task, pretrained = load_plugins().make_task(config), load_pretrained(model)
-    rows = supervise(task, load_examples(task, "train", count), pretrained.tokenizer, MOST_TOKENS)
+    examples = load_examples(task, "train", None if workload.is_drawn else count)
+    if workload.is_drawn:
+        examples = random.Random(0).sample(examples, min(count, len(examples)))
+    rows = supervise(task, examples, pretrained.tokenizer, MOST_TOKENS)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "model").is_dir():
         save_hf_model(folder / "model", pretrained.config, pretrained.tensors, pretrained.tokenizer)
