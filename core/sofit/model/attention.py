@@ -253,10 +253,14 @@ def _mix_backward(
 def _as_factor(array: NamedArray) -> NamedArray:
     """Returns an array over (..., query, head_size) as a product that sums over the queries reads it fastest.
 
-    Of two bytes a number, XLA transposes it several times as slowly inside the product as before it; of four, faster.
+    XLA has products of two bytes a number on processors, but none that transposes a factor: that one takes float32 and three times
+    as long. The barrier is needed. Without it XLA moves the transposition into a product that it has already chosen to have in two
+    bytes, and ends with an error.
     """
     *common, Query, HeadSize = array.axes
-    return array.rearrange((*common, HeadSize, Query)) if array.dtype.itemsize < 4 else array
+    if array.dtype.itemsize > 2:
+        return array
+    return jax.lax.optimization_barrier(array.rearrange((*common, HeadSize, Query)))
 
 
 def _turned_zeros(key: NamedArray) -> NamedArray:
