@@ -253,9 +253,9 @@ def _mix_backward(
 def _as_factor(array: NamedArray) -> NamedArray:
     """Returns an array over (..., query, head_size) as a product that sums over the queries reads it fastest.
 
-    XLA has products of two bytes a number on processors, but none that transposes a factor: that one takes float32 and three times
-    as long. The barrier is needed. Without it XLA moves the transposition into a product that it has already chosen to have in two
-    bytes, and ends with an error.
+    XLA has products of two bytes a number on processors, but none that transposes a factor: that one takes float32 and three
+    times as long. The barrier is needed. Without it XLA moves the transposition into a product that it has already chosen to
+    have in two bytes, and ends with an error.
     """
     *common, Query, HeadSize = array.axes
     if array.dtype.itemsize > 2:
