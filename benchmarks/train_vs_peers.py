@@ -1,6 +1,6 @@
 """Fine-tuning by sofit and by other trainers, side by side: the same model, rows, tokens, order, loss and optimiser.
 
-    python benchmarks/train_vs_peers.py --data ../shared/data/viggo --sql-data ../shared/data/spider_dev
+    python benchmarks/train_vs_peers.py --data ../shared/data/viggo --sql-data ../shared/data/spider_dev/dev.jsonl
     python benchmarks/train_vs_peers.py --data ../shared/data/viggo --workloads long --batch 16 --precision float32 --peers trl
 
 Each trainer runs in a process of its own, one after the other, and each peer in an environment of its own that is made once under
@@ -167,11 +167,14 @@ def main() -> None:
     )
     parser.add_argument("--folder", type=Path, default=default_cache_folder() / "benchmarks", help="for environments and records")
     arguments = parser.parse_args()
-    for name in arguments.workloads:
-        workload = WORKLOADS[name]
-        data = arguments.sql_data if workload.task == "sql" else arguments.data
-        folder = arguments.folder / name
-        prepared = prepare(workload, arguments.model, data, max(arguments.batch) * arguments.steps, folder)
+    data_of = {name: arguments.sql_data if WORKLOADS[name].task == "sql" else arguments.data for name in arguments.workloads}
+    rows = max(arguments.batch) * arguments.steps
+    # All of them first: data that cannot be read is told now, and not after hours of another workload.
+    all_prepared = {
+        name: prepare(WORKLOADS[name], arguments.model, data, rows, arguments.folder / name) for name, data in data_of.items()
+    }
+    for name, prepared in all_prepared.items():
+        workload, data, folder = WORKLOADS[name], data_of[name], arguments.folder / name
         for batch in arguments.batch:
             for method in arguments.method:
                 print(f"\n{workload.description}; batch {batch}, {arguments.model}, rows of {data or 'the demo'}")

@@ -50,7 +50,8 @@ def attend(query: NamedArray, contexts: Sequence[Context]) -> NamedArray:
     """Returns softmax(query · keys / sqrt(head_size)) · values over the keys of all contexts together.
 
     query: (..., kv_head, group, head_size); axes that it shares with a context are matched, not summed. Scores and softmax
-    are float32. A query that sees no key at all (padding) gets some mean of the values.
+    are float32; the weights are rounded to the query's dtype, in which they meet the values. A query that sees no key at all
+    (padding) gets some mean of the values.
     """
     return _attend(query, contexts)[0]
 
