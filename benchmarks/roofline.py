@@ -11,6 +11,7 @@ forwards and backwards, at the shapes of the first step; "rest" is what the step
 import argparse
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
@@ -20,6 +21,7 @@ from roofline_decoding import decoding_figures
 from roofline_parts import part_seconds
 
 from sofit import load_plugins
+from sofit.attention_choice import choose_attention
 from sofit.config import TrainerConfig
 from sofit.config_loading import load_config
 from sofit.evaluate import load_examples
@@ -62,7 +64,9 @@ def start(arguments: argparse.Namespace) -> tuple[Trainer, TrainState, list[list
         lora = LoraSpec(config.lora.r, config.lora.alpha, target_modules=config.lora.target_modules)
         model = add_adapters(model, lora, key=jax.random.key(0))
     optimizer = make_optimizer(config.optimizer, make_schedule(config.optimizer, 1e-4, 100))
-    trainer, state = Trainer.start(model, optimizer, parse_precision(config.trainer.mp), adapters_only=lora is not None)
+    precision = parse_precision(config.trainer.mp)
+    model = replace(model, attend=choose_attention(config.trainer.attention, model.config, precision.compute, None))
+    trainer, state = Trainer.start(model, optimizer, precision, adapters_only=lora is not None)
     firsts = range(0, len(supervised), arguments.batch_size)
     return trainer, state, [supervised[first : first + arguments.batch_size] for first in firsts], lora
 

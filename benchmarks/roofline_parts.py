@@ -16,7 +16,6 @@ from jaxtyping import PyTree
 from sofit.batches import POSITION, SLOT, to_arrays
 from sofit.cross_entropy import cross_entropy
 from sofit.model import Decoder, KeyValues, Stream, is_adapter_array
-from sofit.model.attention import attend
 from sofit.model.decoder import Block
 from sofit.model.linear import Adapter
 from sofit.model.rotary import Rotary
@@ -69,13 +68,13 @@ def _attention(
 
         def in_stream(own: KeyValues, query: NamedArray, stream: Stream = stream, visible: NamedArray = visible) -> NamedArray:
             renamed = own.rename(stream.Pos, stream.Key)
-            return attend(query, [renamed.as_context(visible, stream.Key, stream.Pos.name)])
+            return model.attend(query, [renamed.as_context(visible, stream.Key, stream.Pos.name)])
 
         seconds[name] = clock.with_all(in_stream, own, query)
         for earlier, key_values in left:
 
             def to_prefix(own: KeyValues, query: NamedArray, earlier: Stream = earlier) -> NamedArray:
-                return attend(query, [own.as_context(earlier.segments > 0, earlier.Pos)])
+                return model.attend(query, [own.as_context(earlier.segments > 0, earlier.Pos)])
 
             seconds["attention to the prefix"] = clock.with_all(to_prefix, key_values, query)
         left.append((stream, own))

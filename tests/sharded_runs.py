@@ -7,6 +7,7 @@ ask for 8 devices.
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from sofit.decoding.generator import GenerationSettings, generate
 from sofit.feed import Feed, arrays_of
 from sofit.mesh import make_partitioning
 from sofit.model import Decoder, DecoderConfig, LoraSpec, add_adapters, from_hf_tensors, to_hf_tensors
+from sofit.model.attention import Joined, Merged
+from sofit.model.attention.flash import InKernels
 from sofit.model.partitioning import bytes_on_each_device
 from sofit.optimizer import make_optimizer, make_schedule
 from sofit.precision import Precision
@@ -36,13 +39,23 @@ MESHES: Mapping[str, tuple[int, TrainerConfig]] = {
     "FSDP": (8, TrainerConfig()),
     "tensor parallel": (4, TrainerConfig(mesh={"model": 4}, tensor_parallel_axes=BOTH)),
     "FSDP and tensor parallel": (8, TrainerConfig(mesh={"data": -1, "model": 2}, tensor_parallel_axes=BOTH)),
+    "attention in one call": (8, TrainerConfig(mesh={"data": -1, "model": 2}, tensor_parallel_axes=BOTH)),
+    "attention in kernels": (8, TrainerConfig(mesh={"data": -1, "model": 2}, tensor_parallel_axes=BOTH)),
     # These are always loaded only.
     "FSDP on 2": (2, TrainerConfig()),
     "mlp alone": (4, TrainerConfig(mesh={"model": -1}, tensor_parallel_axes=("mlp",))),
     "data and tensor parallel": (8, TrainerConfig(mesh={"data": 2, "model": 4}, tensor_parallel_axes=BOTH, fsdp_axis=None)),
 }
 """The devices and the settings of each run."""
-TRAINED = ("one device", "data parallel", "FSDP", "tensor parallel", "FSDP and tensor parallel")
+TRAINED = (
+    "one device",
+    "data parallel",
+    "FSDP",
+    "tensor parallel",
+    "FSDP and tensor parallel",
+    "attention in one call",
+    "attention in kernels",
+)
 GENERATING = ("one device", "tensor parallel", "FSDP and tensor parallel")
 
 MODEL = DecoderConfig(
@@ -84,6 +97,10 @@ def run(tensors: SafetensorsFiles, name: str, method: str, *, is_trained: bool) 
     device_count, config = MESHES[name]
     partitioning = make_partitioning(config, MODEL, jax.devices()[:device_count])
     model = from_hf_tensors(MODEL, tensors, partitioning=partitioning)
+    if name == "attention in one call":
+        model = replace(model, attend=Joined("xla", partitioning))
+    if name == "attention in kernels":
+        model = replace(model, attend=Merged(InKernels(partitioning, interpret=True)))
     if method == "lora":
         model = add_adapters(model, LoraSpec(rank=4, alpha=8.0), key=jax.random.key(1))
     # Adam divides a gradient by its own size: with the usual epsilon, mere rounding would move a weight as far as another.

@@ -1,6 +1,7 @@
 """sofit's own trainer, as `sofit train` drives it."""
 
 import time
+from dataclasses import replace
 
 from job import Job, Record
 
@@ -11,6 +12,7 @@ import haliax as hax
 import jax
 import numpy as np
 
+from sofit.attention_choice import choose_attention
 from sofit.batches import to_arrays
 from sofit.config import OptimizerConfig, TrainerConfig
 from sofit.feed import arrays_of
@@ -65,6 +67,7 @@ if job.method == "lora":
     model = add_adapters(model, LoraSpec(job.rank, job.alpha), key=jax.random.key(0))
 model = with_remat(model, job.remat)
 precision = parse_precision(f"p=f32,c={job.precision}")
+model = replace(model, attend=choose_attention("auto", model.config, precision.compute, None))
 trainer, state = Trainer.start(model, optimizer, precision, adapters_only=job.method == "lora")
 del model
 steps = batches()

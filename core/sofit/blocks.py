@@ -16,8 +16,12 @@ def block_bytes(on_processor: int) -> int:
     An accelerator has no such cache, and is quick only at large products: in blocks of 8 MiB, a step takes a third longer on
     an H100.
     """
-    is_on_processor = jax.default_backend() == "cpu" and not _is_for_accelerators.get()
-    return on_processor if is_on_processor else _ON_ACCELERATOR
+    return on_processor if is_for_processors() else _ON_ACCELERATOR
+
+
+def is_for_processors() -> bool:
+    """Tells whether what is compiled now is for processors, and not for a GPU or TPU."""
+    return jax.default_backend() == "cpu" and not _is_for_accelerators.get()
 
 
 @contextmanager

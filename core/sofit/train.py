@@ -4,11 +4,13 @@ The data takes this way: config -> task -> examples -> supervised tokens -> shar
 -> parse -> score -> report.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from sofit.attention_choice import choose_attention
 from sofit.config import Config
 from sofit.data_check import checked_examples
 from sofit.defaults import with_defaults
@@ -20,6 +22,7 @@ from sofit.mesh import make_partitioning
 from sofit.model import DecoderConfig
 from sofit.optimizer import make_schedule
 from sofit.plugins import Plugins
+from sofit.precision import parse_precision
 from sofit.pretrained import load_pretrained
 from sofit.processes import is_main
 from sofit.resumption import check_settings
@@ -63,9 +66,11 @@ def train(
     schedule = make_schedule(config.optimizer, learning_rate, steps)
     quantization = None if config.lora is None else config.lora.quantize_base
     model = load_decoder(pretrained, stored_dtype(config), partitioning, quantization)
+    precision = parse_precision(config.trainer.mp)
+    model = replace(model, attend=choose_attention(config.trainer.attention, model.config, precision.compute, partitioning))
     trainer, state = start_trainer(config, model, schedule)
     devices = sorted(jax.tree.leaves(state.trainable)[0].devices(), key=lambda device: device.id)
-    utilisation = Utilisation.measure(model.config, lora_spec(config), trainer.precision.compute, devices)
+    utilisation = Utilisation.measure(model.config, lora_spec(config), precision.compute, devices)
     stepper = Stepper(trainer, feed, schedule, utilisation, source.roles, config.trainer.seed)
     run = Run(
         folder=folder,

@@ -11,7 +11,10 @@ import pytest
 from haliax import Axis, NamedArray
 
 from sofit.blocks import blocks_of_accelerators
-from sofit.model.attention import Context, _Matrices, attend
+from sofit.model.attention import Attend, Context, Joined, Merged, attend
+from sofit.model.attention.blocks import blocks_of, causal_parts
+from sofit.model.attention.flash import InKernels
+from sofit.model.attention.matrices import Matrices
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -21,7 +24,6 @@ OwnKey, PrefixKey = Pos.alias("position_key"), Prefix.alias("prefix_position_key
 
 
 Case = Callable[[], tuple[NamedArray, list[Context]]]
-Attention = Callable[[NamedArray, Sequence[Context]], NamedArray]
 
 
 def random(seed: int, *axes: Axis) -> NamedArray:
@@ -49,7 +51,23 @@ def slots_case() -> tuple[NamedArray, list[Context]]:
     ]
 
 
-CASES = {"a prefix sees itself": prefix_case, "slots see the prefix and themselves": slots_case}
+def windowed_case() -> tuple[NamedArray, list[Context]]:
+    """Slots whose places see different parts of the prefix, and the first of them nothing."""
+    query, (prefix, own) = slots_case()
+    near = (hax.arange(Pos).broadcast_axis(Prefix) * 8 > hax.arange(Prefix).broadcast_axis(Pos)).broadcast_axis(Row)
+    return query, [Context(prefix.key, prefix.value, near & prefix.visible, Prefix), own]
+
+
+WAYS: dict[str, Attend] = {
+    "in blocks": attend,
+    "in one call": Joined("xla"),
+    "in kernels": Merged(InKernels(interpret=True)),
+}
+CASES = {
+    "a prefix sees itself": prefix_case,
+    "slots see the prefix and themselves": slots_case,
+    "slots in a window": windowed_case,
+}
 
 
 def by_the_formula(query: NamedArray, contexts: Sequence[Context]) -> NamedArray:
@@ -71,12 +89,13 @@ def by_the_formula(query: NamedArray, contexts: Sequence[Context]) -> NamedArray
     return result.rearrange(query.axes)
 
 
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_attention_and_its_gradients_are_those_of_the_formula(case: Case) -> None:
+def test_attention_and_its_gradients_are_those_of_the_formula(case: Case, way: Attend) -> None:
     query, contexts = case()
     direction = random(9, *query.axes)
 
-    def loss(implementation: Attention, query: NamedArray, arrays: list[NamedArray]) -> jax.Array:
+    def loss(implementation: Attend, query: NamedArray, arrays: list[NamedArray]) -> jax.Array:
         filled = [
             Context(key, value, context.visible, context.Key, context.causal_along)
             for key, value, context in zip(arrays[::2], arrays[1::2], contexts, strict=True)
@@ -84,7 +103,7 @@ def test_attention_and_its_gradients_are_those_of_the_formula(case: Case) -> Non
         return hax.sum(implementation(query, filled) * direction).scalar()
 
     arrays = [array for context in contexts for array in (context.key, context.value)]
-    both = [jax.jit(jax.value_and_grad(partial(loss, one), argnums=(0, 1))) for one in (attend, by_the_formula)]
+    both = [jax.jit(jax.value_and_grad(partial(loss, one), argnums=(0, 1))) for one in (way, by_the_formula)]
     found, expected = (jax.tree.leaves(value_and_gradients(query, arrays)) for value_and_gradients in both)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * float(jnp.abs(other).max()))
@@ -92,24 +111,25 @@ def test_attention_and_its_gradients_are_those_of_the_formula(case: Case) -> Non
 
 def test_the_cases_above_are_cut_into_parts_and_blocks() -> None:
     query, (context,) = prefix_case()
-    assert len(list(_Matrices.of(context, query).parts())) == 4
+    assert len(list(causal_parts(Matrices.of(context, query)))) == 4
     query, contexts = slots_case()
-    assert _Matrices.of(contexts[0], query).blocks().size > 1
+    assert blocks_of(Matrices.of(contexts[0], query)).size > 1
 
 
 def test_accelerators_get_larger_blocks() -> None:
     query, contexts = slots_case()
     with blocks_of_accelerators():
-        assert _Matrices.of(contexts[0], query).blocks().size == 1
-    assert _Matrices.of(contexts[0], query).blocks().size > 1
+        assert blocks_of(Matrices.of(contexts[0], query)).size == 1
+    assert blocks_of(Matrices.of(contexts[0], query)).size > 1
 
 
-def test_queries_that_see_nothing_give_numbers_and_take_no_part_in_gradients() -> None:
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_queries_that_see_nothing_give_numbers_and_take_no_part_in_gradients(way: Attend) -> None:
     query, contexts = slots_case()
     blind = [
         Context(context.key, context.value, hax.zeros_like(context.visible), context.Key, context.causal_along)
         for context in contexts
     ]
-    assert bool(jnp.isfinite(attend(query, blind).array).all())
-    gradients = jax.grad(lambda q: (attend(q, blind) * 0.0).sum().scalar())(query)
+    assert bool(jnp.isfinite(way(query, blind).array).all())
+    gradients = jax.grad(lambda q: (way(q, blind) * 0.0).sum().scalar())(query)
     np.testing.assert_array_equal(gradients.array, 0)

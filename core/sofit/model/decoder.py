@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from haliax import Axis, NamedArray
 from haliax.nn import Stacked
 
-from sofit.model.attention import Context, attend
+from sofit.model.attention import Attend, Context, attend
 from sofit.model.config import DecoderConfig
 from sofit.model.linear import Linear
 from sofit.model.partitioning import Partitioning
@@ -159,6 +159,7 @@ class Block(eqx.Module):
         rotary: Rotary,
         own_visible: NamedArray,
         contexts: Sequence[Context],
+        attend: Attend,
         key: jax.Array | None,
     ) -> tuple[NamedArray, KeyValues]:
         """Returns the stream's next hidden states (..., embed) and its keys and values in this layer."""
@@ -182,6 +183,8 @@ class Decoder(eqx.Module):
     config: DecoderConfig = eqx.field(static=True)
     partitioning: Partitioning | None = eqx.field(static=True, default=None)
     """How it lies over several devices; None on one."""
+    attend: Attend = eqx.field(static=True, default=attend)
+    """What computes its attention."""
 
     @staticmethod
     def init(config: DecoderConfig, *, key: jax.Array) -> "Decoder":
@@ -237,7 +240,7 @@ class Decoder(eqx.Module):
                     for left, visible, earlier in zip(key_values, earlier_visible[index], streams[:index], strict=True)
                 ]
                 stream_key = None if layer_key is None else jax.random.fold_in(layer_key, index)
-                x, own_key_values = block(hidden[index], stream, rotaries[index], own[index], contexts, stream_key)
+                x, own_key_values = block(hidden[index], stream, rotaries[index], own[index], contexts, self.attend, stream_key)
                 outputs.append(self._laid_out(x))
                 key_values.append(own_key_values)
             return outputs, key_values
