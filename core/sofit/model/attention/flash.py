@@ -1,7 +1,7 @@
 """Attention to one context by kernels for a TPU, whose scores never leave the memory beside the units that make them.
 
-FlashAttention-2 (Dao 2023, arXiv:2307.08691) with the softmax's sums of all contexts handed to the backward pass. Elsewhere than on
-a TPU the kernels can only be interpreted, for tests.
+FlashAttention-2 (Dao 2023, arXiv:2307.08691) with the softmax's sums of all contexts handed to the backward pass. Elsewhere than
+on a TPU the kernels can only be interpreted, for tests.
 """
 
 from collections.abc import Callable
