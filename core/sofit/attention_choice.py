@@ -3,20 +3,18 @@
 import logging
 import time
 from dataclasses import dataclass
-from typing import Literal
 
 import haliax as hax
 import jax
 import jax.numpy as jnp
 from haliax import Axis, NamedArray
 
+from sofit.config import AttentionKind
 from sofit.errors import SofitError
 from sofit.model import DecoderConfig, Partitioning
 from sofit.model.attention import Attend, Context, Joined, Merged, attend
 from sofit.precision import DType
 from sofit.processes import agree
-
-AttentionKind = Literal["auto", "blocks", "cudnn", "flash"]
 
 _OF_PLATFORM: dict[str, AttentionKind] = {"gpu": "cudnn", "tpu": "flash"}
 _NEEDS = {"cudnn": "an NVIDIA GPU", "flash": "a TPU"}
@@ -94,7 +92,7 @@ def compare(candidate: Attend, model: DecoderConfig, dtype: DType) -> Trial:
     filled = (hax.arange(Prefix) < _PREFIX - 1).broadcast_axis(Row)
     causal = (hax.arange(Place).broadcast_axis(Own) >= hax.arange(Own).broadcast_axis(Place)).broadcast_axis((Row, Slot))
 
-    def both_ways(way: Attend) -> tuple[list[jax.Array], float]:
+    def tried(way: Attend) -> tuple[list[jax.Array], float]:
         @jax.jit
         def run(arrays: list[NamedArray]) -> tuple[NamedArray, tuple[list[NamedArray]]]:
             def attended(arrays: list[NamedArray]) -> NamedArray:
@@ -113,7 +111,7 @@ def compare(candidate: Attend, model: DecoderConfig, dtype: DType) -> Trial:
             times.append(time.perf_counter() - start)
         return [leaf.astype(jnp.float32) for leaf in jax.tree.leaves(made)], min(times)
 
-    (found, seconds), (expected, in_blocks) = both_ways(candidate), both_ways(attend)
+    (found, seconds), (expected, in_blocks) = tried(candidate), tried(attend)
     off = sum(float(jnp.sum((one - other) ** 2)) for one, other in zip(found, expected, strict=True))
     whole = sum(float(jnp.sum(other**2)) for other in expected)
     return Trial(in_blocks / seconds, (off / whole) ** 0.5)

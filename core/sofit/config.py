@@ -97,6 +97,9 @@ class MixturePartConfig(Section):
     """How much of the training it gets, in proportion to the other parts' weights."""
 
 
+AttentionKind = Literal["auto", "blocks", "cudnn", "flash"]
+
+
 class TrainerConfig(Section):
     """How to train."""
 
@@ -121,7 +124,7 @@ class TrainerConfig(Section):
     remat_policy: Literal["none", "products", "attention", "full"] = "products"
     """What the forward pass keeps for the backward pass: everything, what matrix products made, each layer's input and what its
     attention made, or each layer's input alone. What is not kept is computed again: less memory, more time, the same result."""
-    attention: Literal["auto", "blocks", "cudnn", "flash"] = "auto"
+    attention: AttentionKind = "auto"
     """What computes attention: XLA in blocks, on any device; cuDNN's kernel, on an NVIDIA GPU, in bfloat16; sofit's own kernels
     (flash), on a TPU; or, on such devices, whichever is quicker in a trial at the start (auto). The result is the same."""
     tensor_parallel_axes: Axes = ()

@@ -133,3 +133,12 @@ def test_queries_that_see_nothing_give_numbers_and_take_no_part_in_gradients(way
     assert bool(jnp.isfinite(way(query, blind).array).all())
     gradients = jax.grad(lambda q: (way(q, blind) * 0.0).sum().scalar())(query)
     np.testing.assert_array_equal(gradients.array, 0)
+
+
+@pytest.mark.parametrize("way", [Joined("cudnn"), Merged(InKernels())], ids=["in one call", "in kernels"])
+def test_few_queries_need_no_kernel(way: Attend) -> None:
+    # Neither kernel runs on a processor.
+    One, key = Axis("position", 1), random(1, Row, Slot, OwnKey, Heads, Size)
+    contexts = [Context(key, key, hax.ones((Row, Slot, OwnKey), dtype=bool), OwnKey)]
+    query = random(0, Row, Slot, One, Heads, Group, Size)
+    np.testing.assert_array_equal(way(query, contexts).array, attend(query, contexts).array)

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from haliax import NamedArray
 from jax.sharding import PartitionSpec
 
+from sofit.model.attention.blocks import InBlocks
 from sofit.model.attention.flash_kernels import LANES, mix_backward, mix_forward
-from sofit.model.attention.matrices import QUERY, Matrices
+from sofit.model.attention.matrices import LEAST_QUERIES, QUERY, Matrices
 from sofit.model.partitioning import Partitioning
 
 _BATCH = ("row", "kv_head", "slot")
@@ -24,7 +25,7 @@ _BATCH = ("row", "kv_head", "slot")
 
 @dataclass(frozen=True)
 class InKernels:
-    """A `Mixer` for TPUs."""
+    """A `Mixer` for TPUs. Few queries beside each other are taken in blocks instead."""
 
     partitioning: Partitioning | None = None
     """How rows and heads lie over several devices: each computes its own. None on one."""
@@ -33,6 +34,8 @@ class InKernels:
 
     def mix(self, matrices: Matrices) -> tuple[NamedArray, NamedArray]:
         """Does what `Mixer` says."""
+        if matrices.Query.size < LEAST_QUERIES:
+            return InBlocks().mix(matrices)
         laid_out = _LaidOut(matrices)
         forward = laid_out.on_each_device(partial(mix_forward, interpret=self.interpret), "qkkm", "qs", self.partitioning)
         mixed, logs = forward(*laid_out.arrays)
@@ -42,6 +45,8 @@ class InKernels:
         self, matrices: Matrices, gradient: NamedArray, total: NamedArray, offset: NamedArray
     ) -> tuple[NamedArray, NamedArray, NamedArray]:
         """Does what `Mixer` says."""
+        if matrices.Query.size < LEAST_QUERIES:
+            return InBlocks().mix_backward(matrices, gradient, total, offset)
         laid_out = _LaidOut(matrices)
         given = (*laid_out.arrays, *map(laid_out.queries, (gradient, total, offset)))
         backward = laid_out.on_each_device(partial(mix_backward, interpret=self.interpret), "qkkmqss", "qkk", self.partitioning)

@@ -19,18 +19,17 @@ from haliax.jax_utils import tree_checkpoint_name
 from jax.sharding import PartitionSpec
 
 from sofit.model.attention.context import Context
+from sofit.model.attention.matrices import LEAST_QUERIES
 from sofit.model.attention.merge import ATTENDED, attend
 from sofit.model.partitioning import BATCH_AXES, DATA, Partitioning
 
 _HEAD_AXES = ("kv_head", "group", "head_size")
 _OneCall = Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array]
-_LEAST_QUERIES = 32
-"""Fewer queries of a row or slot, as in decoding, are not worth a copy of the keys."""
 
 
 @dataclass(frozen=True)
 class Joined:
-    """An `Attend` that takes all contexts at once. Fewer than 32 queries beside each other are taken in blocks instead."""
+    """An `Attend` that takes all contexts at once. Few queries beside each other are taken in blocks instead."""
 
     implementation: Literal["cudnn", "xla"] = "cudnn"
     """xla: the same call, computed with all scores at once, on any device."""
@@ -40,7 +39,7 @@ class Joined:
     def __call__(self, query: NamedArray, contexts: Sequence[Context]) -> NamedArray:
         """Does what `Attend` says."""
         beside = _Beside(query, contexts)
-        if beside.queries < _LEAST_QUERIES:
+        if beside.queries < LEAST_QUERIES:
             return attend(query, contexts)
         one_call: _OneCall = partial(_one_call, self.implementation)
         if self.partitioning is not None:

@@ -6,6 +6,8 @@ from haliax import Axis, NamedArray
 from sofit.model.attention.context import Context
 
 QUERY = "query"
+LEAST_QUERIES = 16
+"""So few queries beside each other, as in decoding, are not worth a kernel: blocks take them."""
 
 
 class Matrices(eqx.Module):
